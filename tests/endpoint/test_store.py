@@ -120,8 +120,8 @@ def test_two_processes_do_not_write_one_shard_and_may_write_two(tmp_path):
     fill(tmp_path)
     with ResponseStore(tmp_path):
         with pytest.raises(StateError, match="being written by another process"):
-            ResponseStore(tmp_path)
-        with ResponseStore(tmp_path, shard="worker-2") as other:
+            ResponseStore(tmp_path, shard="main")
+        with ResponseStore(tmp_path) as other:
             assert other.get(KEYS[3]).text == "answer 3"
             other.add(KEYS[8], Response(text="from the second"), model="small")
     with ResponseStore(tmp_path) as store:

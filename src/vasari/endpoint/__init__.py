@@ -30,7 +30,7 @@ from vasari.endpoint.forecast import Forecast, forecast
 from vasari.endpoint.images import image_part
 from vasari.endpoint.limits import RateLimits
 from vasari.endpoint.request import Image, Message, Request, Sampling, user_message
-from vasari.endpoint.response import FAILURE_REASONS, TRANSIENT, Failure, Response
+from vasari.endpoint.response import FAILURE_REASONS, RETRIABLE, TRANSIENT, Failure, Response
 from vasari.endpoint.settings import EndpointSettings
 from vasari.endpoint.store import ResponseStore, StoreHealth, write_dead_letters
 
@@ -48,6 +48,7 @@ __all__ = [
     "Image",
     "Message",
     "Price",
+    "RETRIABLE",
     "RateLimits",
     "Request",
     "Response",

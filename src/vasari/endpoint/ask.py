@@ -33,9 +33,14 @@ from vasari.endpoint.response import (
     Failure,
     Response,
 )
+from vasari.endpoint.reuse import Reuse
 from vasari.endpoint.settings import EndpointSettings
 from vasari.endpoint.store import ResponseStore
+from vasari.endpoint.streak import OF_THE_REQUEST
 from vasari.endpoint.transport import Transport
+
+FIRST_WAIT_SECONDS, MOST_WAIT_SECONDS = 0.02, 0.5
+"""Between two looks at whether another process has done a request that it claimed."""
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +55,7 @@ class Asker:
         *,
         retry_failed: Collection[str],
         limits: RateLimits | None,
+        takes_empty: bool = False,
     ) -> None:
         if unknown := sorted(set(retry_failed) - set(FAILURE_REASONS)):
             raise ConfigError(
@@ -59,7 +65,13 @@ class Asker:
         self.transport = Transport(settings)
         self._settings = settings
         self._store = store
-        self._retry_failed = frozenset(retry_failed)
+        self._reuse = Reuse(
+            retry_failed=frozenset(retry_failed),
+            server=settings.base_url,
+            max_response_bytes=settings.max_response_bytes,
+            takes_empty=takes_empty,
+        )
+        self._final = replace(self._reuse, retry_failed=())
         self._estimate = TokenEstimate(image_tokens=settings.image_tokens)
         self._limits = RateLimits.of(settings) if limits is None else limits
         # Not seeded, so that clients in several processes do not come back at the same time.
@@ -75,7 +87,8 @@ class Asker:
         # Equal requests wait for the first, and then find its outcome in the store.
         self._locks: WeakValueDictionary[tuple[str, int], asyncio.Lock] = WeakValueDictionary()
         self._failed_now: set[tuple[str, int]] = set()
-        self._failures_in_a_row = 0
+        # Not stored until an answer shows that the server works: else they are no failures of rows.
+        self._held: dict[tuple[str, int], tuple[Request, Failure, Usage]] = {}
         self._stopping = asyncio.Event()
         self.stopped_by = ""
         """Why nothing more is sent; empty while the run goes on."""
@@ -107,16 +120,51 @@ class Asker:
         if outcome is None:
             lock = self._locks.setdefault((request.key, index), asyncio.Lock())
             async with lock:
-                outcome = self._find(request, index) or await self._fetch(request, index)
+                outcome = self._find(request, index) or await self._claim(request, index)
         if isinstance(outcome, Failure):
             self.outcomes[outcome.reason] += 1
         else:
             self.outcomes["from_store" if outcome.from_store else "answered"] += 1
         return outcome
 
+    def finish(self) -> None:
+        """Store the failures that no answer came after; not those of a run that was stopped.
+
+        Raises:
+            StorageError: The disk refuses to keep them.
+        """
+        if not self.stopped_by:
+            self._store_held()
+        for request, _, lost in self._held.values():
+            self._lose(request, lost)
+        self._held.clear()
+
     def _find(self, request: Request, index: int) -> Response | Failure | None:
-        again = () if (request.key, index) in self._failed_now else self._retry_failed
-        return self._store.look_up(request, index, retry_failed=again)
+        slot = request.key, index
+        if slot in self._held:
+            return replace(self._held[slot][1], request_id=request.id)
+        rules = self._final if slot in self._failed_now else self._reuse
+        return self._store.look_up(request, index, rules)
+
+    async def _claim(self, request: Request, index: int) -> Response | Failure:
+        """Ask, unless another process that shares the store does: then wait for its outcome."""
+        wait = FIRST_WAIT_SECONDS
+        while not self._store.claim(request.key, index):
+            await self._sleep(wait)
+            wait = min(2 * wait, MOST_WAIT_SECONDS)
+            if self.stopped_by:
+                return self._not_sent(request, index)
+        try:
+            self._refresh()
+            return self._find(request, index) or await self._fetch(request, index)
+        finally:
+            self._store.give_back(request.key, index)
+
+    def _refresh(self) -> None:
+        """Take in what other processes have stored and spent."""
+        used = self._store.refresh()
+        if self.budget is not None:
+            self.budget.spent += money_spent(self._settings.prices, used)
 
     async def _fetch(self, request: Request, index: int) -> Response | Failure:
         """Send until there is an answer, or no point in another attempt; store the outcome."""
@@ -137,7 +185,6 @@ class Asker:
                 break
             made += outcome.attempts
             if isinstance(outcome, Response):
-                self._failures_in_a_row = 0
                 limit = request.sampling.max_tokens
                 response = replace(outcome, index=index, limit=limit, attempts=made)
                 return self._keep(request, response, lost)
@@ -146,13 +193,15 @@ class Asker:
                 lost += self._lost(request)
             if failure.reason not in TRANSIENT:
                 break
-        if failure is None or (self.stopped_by and failure.reason in TRANSIENT | {"unauthorised"}):
-            failure = Failure(reason="not_sent", detail=self.stopped_by)
+        if failure is None or (self.stopped_by and failure.reason not in OF_THE_REQUEST):
+            self._lose(request, lost)
+            return self._not_sent(request, index)
         return self._give_up(
             request,
             replace(
                 failure,
                 request_id=request.id,
+                key=request.key,
                 index=index,
                 limit=request.sampling.max_tokens,
                 attempts=made,
@@ -287,31 +336,57 @@ class Asker:
             output_tokens=-(-size // 3),
         )
 
-    def _keep(self, request: Request, response: Response, lost: Usage) -> Response:
+    def _keep(self, request: Request, response: Response, lost: Usage) -> Response | Failure:
+        """Store an answer; return the failure in its place where it is none of the model."""
         usage = self._used(request, response) + lost
         self._store.add(
             request.key, response, model=request.model, request_id=request.id, usage=usage
         )
         self.usage[request.model] += usage
-        return response
+        if not self._reuse.fault(response):
+            self._limits.streaks[request.model].answered()
+            self._store_held()
+            return response
+        self._failed_now.add((request.key, response.index))
+        failure = Failure.of_faulty(response, request_id=request.id, key=request.key)
+        self._count(request, failure)
+        return failure
 
     def _give_up(self, request: Request, failure: Failure, lost: Usage) -> Failure:
-        if failure.reason == "not_sent":
-            if lost.lost_requests:
-                self._store.add_lost(request.model, lost)
-                self.usage[request.model] += lost
-            return failure
-        self._store.add_failure(request.key, failure, model=request.model, usage=lost)
-        self.usage[request.model] += lost
-        self._failed_now.add((request.key, failure.index))
-        if failure.reason in TRANSIENT:
-            self._failures_in_a_row += 1
-            if self._failures_in_a_row >= self._settings.max_failures_in_a_row:
-                self.stop(
-                    f"{self._failures_in_a_row} requests in a row failed, the last with"
-                    f" {failure.reason}: {failure.detail}"
-                )
+        slot = request.key, failure.index
+        self._failed_now.add(slot)
+        self._held[slot] = request, failure, lost
+        if failure.reason in OF_THE_REQUEST:
+            self._store_held(slot)
+        else:
+            self._count(request, failure)
         return failure
+
+    def _count(self, request: Request, failure: Failure) -> None:
+        if why := self._limits.streaks[request.model].failed(failure, self._settings):
+            self.stop(why)
+
+    def _store_held(self, *slots: tuple[str, int]) -> None:
+        """Store failures that were held back: those named, else all."""
+        for slot in slots or tuple(self._held):
+            request, failure, lost = self._held.pop(slot)
+            self._store.add_failure(request.key, failure, model=request.model, usage=lost)
+            self.usage[request.model] += lost
+
+    def _lose(self, request: Request, lost: Usage) -> None:
+        if lost.lost_requests:
+            self._store.add_lost(request.model, lost)
+            self.usage[request.model] += lost
+
+    def _not_sent(self, request: Request, index: int) -> Failure:
+        return Failure(
+            reason="not_sent",
+            detail=self.stopped_by,
+            request_id=request.id,
+            key=request.key,
+            index=index,
+            limit=request.sampling.max_tokens,
+        )
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep, unless the run stops."""

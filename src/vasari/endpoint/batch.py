@@ -16,16 +16,13 @@ import orjson
 
 from vasari.core.errors import DataError
 from vasari.core.files import write_bytes
+from vasari.core.secrets import blot_pieces
+from vasari.endpoint.completion import error_codes, error_text, parse_completion
 from vasari.endpoint.cost import Usage
 from vasari.endpoint.images import encode_image
 from vasari.endpoint.request import LimitField, Request, wire_body
-from vasari.endpoint.response import (
-    Failure,
-    NoAnswerError,
-    Response,
-    error_text,
-    parse_completion,
-)
+from vasari.endpoint.response import Failure, NoAnswerError, Response, failure_of_status
+from vasari.endpoint.reuse import Reuse
 from vasari.endpoint.store import ResponseStore
 
 MAX_REQUESTS = 50_000
@@ -92,7 +89,7 @@ def write_batch(
         paths.append(path)
         lines.clear()
 
-    wanted = store.look_up_all(requests, num_responses, retry_failed=retry_failed)
+    wanted = store.look_up_all(requests, num_responses, Reuse(retry_failed=retry_failed))
     for request, index, outcome in wanted:
         if outcome is not None:
             found += 1
@@ -199,9 +196,11 @@ def _outcome(row: dict[str, Any]) -> Response | Failure:
     """The response in a result row, or why there is none."""
     answer = row.get("response")
     status = answer.get("status_code") if isinstance(answer, dict) else None
+    status = status if isinstance(status, int) else None
     body = answer.get("body") if isinstance(answer, dict) else None
     if row.get("error"):
-        reason, detail = "refused", error_text(row)
+        detail, codes = error_text(row), error_codes(row)
+        reason = failure_of_status(400, codes)
     elif status == 200:
         try:
             return parse_completion(orjson.dumps(body))
@@ -209,8 +208,8 @@ def _outcome(row: dict[str, Any]) -> Response | Failure:
             reason, detail = error.failure.reason, error.failure.detail
     else:
         detail = f"{status}: {error_text(body)}"
-        if status == 429:
-            reason = "rate_limited"
-        else:
-            reason = "server_error" if status is None or status >= 500 else "refused"
-    return Failure(reason=reason, detail=f"batch: {detail}", status=status, attempts=1)
+        reason = failure_of_status(status or 500, error_codes(body))
+    if reason == "unauthorised":
+        reason = "refused"  # no run that could stop: a failure of the row
+    detail = f"batch: {blot_pieces(detail)}"
+    return Failure(reason=reason, detail=detail, status=status, attempts=1)

@@ -106,6 +106,8 @@ class Client:
         retry_failed: Reasons (of `FAILURE_REASONS`) whose stored failures are asked again.
         limits: What is left of the minute's limits, shared with other clients of the same server;
             by default those of `settings`, all of them left.
+        takes_empty: An answer without text, or one that declines, is an answer and not a failure:
+            where a model is measured, it is the model's own.
 
     Raises:
         ConfigError: The key's variable is not set, or a reason is unknown.
@@ -118,9 +120,12 @@ class Client:
         *,
         retry_failed: Collection[str] = (),
         limits: RateLimits | None = None,
+        takes_empty: bool = False,
     ) -> None:
         self.settings = settings
-        self._asker = Asker(settings, store, retry_failed=retry_failed, limits=limits)
+        self._asker = Asker(
+            settings, store, retry_failed=retry_failed, limits=limits, takes_empty=takes_empty
+        )
         self._started = time.monotonic()
 
     async def __aenter__(self) -> Self:
@@ -128,8 +133,10 @@ class Client:
         self._started = time.monotonic()
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         await self._asker.transport.close()
+        if kind is None:
+            self._asker.finish()
 
     def stop(self, why: str) -> None:
         """Send no further requests: answers in flight are kept, the rest fail as `not_sent`."""
@@ -260,6 +267,7 @@ def ask_all(
     decided: Decided | None = None,
     retry_failed: Collection[str] = (),
     limits: RateLimits | None = None,
+    takes_empty: bool = False,
     take: Callable[[Answers], None] | None = None,
 ) -> Asked:
     """Send all requests and wait for their answers; return them with a summary of the run.
@@ -277,6 +285,7 @@ def ask_all(
         decided: As in `Client.ask`.
         retry_failed: As in `Client`.
         limits: As in `Client`: of the server, where several runs ask it.
+        takes_empty: As in `Client`.
         take: Called with the answers to each request as they come; then none are kept in memory.
 
     Raises:
@@ -286,7 +295,9 @@ def ask_all(
 
     async def main() -> Asked:
         found: dict[int, Answers] = {}
-        async with Client(settings, store, retry_failed=retry_failed, limits=limits) as client:
+        async with Client(
+            settings, store, retry_failed=retry_failed, limits=limits, takes_empty=takes_empty
+        ) as client:
             with _first_interrupt(lambda: client.stop("interrupted")):
                 async with contextlib.aclosing(
                     client.stream(requests, num_responses=num_responses, decided=decided)

@@ -33,7 +33,7 @@ _MILLION = Decimal(1_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Counts of requests and of their input and output tokens; `+` adds two `Usage`.
+    """Counts of requests and of their input and output tokens; `+` and `-` take two `Usage`.
 
     `batch` counts are those of provider batch files, which cost less.
     """
@@ -70,6 +70,9 @@ class Usage:
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(*map(operator.add, _COUNTS(self), _COUNTS(other)))
+
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(*map(operator.sub, _COUNTS(self), _COUNTS(other)))
 
     def to_row(self) -> list[int]:
         """Return the request and token counts as a list in field order, without trailing zeros."""

@@ -10,6 +10,7 @@ from decimal import Decimal
 from vasari.endpoint.cost import TokenEstimate, Usage, money_spent, most_output_tokens
 from vasari.endpoint.request import Request
 from vasari.endpoint.response import Response
+from vasari.endpoint.reuse import Reuse
 from vasari.endpoint.settings import EndpointSettings
 from vasari.endpoint.store import ResponseStore
 
@@ -85,7 +86,12 @@ def forecast(
     learnt = wanted = 0
     guessed = defaultdict[str, float](float)
     limits: Counter[tuple[str, int]] = Counter()
-    for request, _, found in store.look_up_all(requests, num_responses, retry_failed=retry_failed):
+    reuse = Reuse(
+        retry_failed=retry_failed,
+        server=settings.base_url,
+        max_response_bytes=settings.max_response_bytes,
+    )
+    for request, _, found in store.look_up_all(requests, num_responses, reuse):
         wanted += 1
         if found is None:
             guessed[request.model] += estimate.raw_input_tokens(request)

@@ -8,10 +8,11 @@ import email.utils
 import statistics
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Mapping
 
 from vasari.endpoint.settings import EndpointSettings
+from vasari.endpoint.streak import FailureStreak
 
 SECONDS_A_MINUTE = 60.0
 
@@ -28,6 +29,9 @@ errors, after a window of slow answers."""
 
 MANY_ERRORS = 0.2
 """Share of attempts ending in a 5xx, time-out or cut connection above which fewer are sent."""
+
+MOST_RETRY_SECONDS = 32 * 86_400.0
+"""No quota is longer than a month."""
 
 MIN_WINDOW = 8
 """Least number of attempts whose outcomes are judged together."""
@@ -66,7 +70,7 @@ class Bucket:
 
 
 class RateLimits:
-    """Rate limits of one server: requests and tokens per minute, and pauses that it asks for.
+    """Rate limits of one server: requests and tokens per minute, pauses that it asks for, failures.
 
     A server counts by account, not by run: clients that ask the same server, one after another or
     at the same time, in one thread or in several, are given the same object. Without one, each
@@ -78,6 +82,8 @@ class RateLimits:
     ) -> None:
         limits = {"requests": requests_per_minute, "tokens": tokens_per_minute}
         self._buckets = {name: Bucket(limit) for name, limit in limits.items() if limit}
+        self.streaks: defaultdict[str, FailureStreak] = defaultdict(FailureStreak)
+        """Failures in a row, by model."""
         self._paused_until = float("-inf")
         self._lock = threading.Lock()
 
@@ -122,28 +128,36 @@ class RateLimits:
 def retry_after(headers: Mapping[str, str], *, now: datetime.datetime) -> float | None:
     """Return the seconds that a server's response headers ask to wait; None if they do not.
 
-    Reads `Retry-After` in seconds or as a date, and `retry-after-ms`.
+    Reads `Retry-After` in seconds or as a date, and `retry-after-ms`. A date is compared with the
+    server's own `Date`, for the clocks of two machines may differ by hours. What exceeds
+    MOST_RETRY_SECONDS is a mistake, and counts as nothing.
 
     Args:
         headers: Of the answer; names in any case.
-        now: The time, with its zone, for dates.
+        now: The time, with its zone, for dates of a server that does not state its own.
     """
     lower = {name.lower(): value.strip() for name, value in headers.items()}
     for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        value = lower.get(name, "")
         try:
-            seconds = float(value) * unit
+            seconds = float(lower.get(name, "")) * unit
         except ValueError:
             continue
-        if 0.0 <= seconds < float("inf"):
+        if 0.0 <= seconds <= MOST_RETRY_SECONDS:
             return seconds
-    try:
-        date = email.utils.parsedate_to_datetime(lower.get("retry-after", ""))
-    except ValueError:
+    until = _date(lower.get("retry-after", ""))
+    if until is None:
         return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=datetime.UTC)  # HTTP dates are GMT (RFC 9110, 5.6.7)
-    return max(0.0, (date - now).total_seconds())
+    seconds = (until - (_date(lower.get("date", "")) or now)).total_seconds()
+    return max(0.0, seconds) if seconds <= MOST_RETRY_SECONDS else None
+
+
+def _date(text: str) -> datetime.datetime | None:
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    # HTTP dates are GMT (RFC 9110, 5.6.7)
+    return date if date.tzinfo is not None else date.replace(tzinfo=datetime.UTC)
 
 
 def backoff_seconds(attempts: int, *, first: float, most: float, jitter: float) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-import orjson
-
 from vasari.core.errors import DataError, ImageError
+from vasari.core.secrets import blot_pieces
 
 FAILURE_REASONS: Final[dict[str, str]] = {
     "rate_limited": "429 to every attempt",
@@ -22,6 +22,9 @@ FAILURE_REASONS: Final[dict[str, str]] = {
     "not_a_completion": "JSON, but no chat completion",
     "redirected": "3xx: the key is not sent to another address",
     "refused": "4xx: the server will not answer this request",
+    "withheld": "a content filter kept the answer, or a part of it",
+    "declined": "the model declined to answer",
+    "empty": "the answer has no text",
     "image": "an image of the request is missing or has changed",
     "unreadable_request": "the request cannot be written as JSON",
     "not_sent": "the run stopped before this was asked",
@@ -44,6 +47,14 @@ TRANSIENT: Final = frozenset(
 """Reasons after which the request is sent again; a proxy's error page counts like the 502 behind
 it."""
 
+FINAL: Final = frozenset({"too_large"})
+"""Reasons that are the model's own: it wrote without end. Such a request is not sent again, unless
+`max_response_bytes` has been raised."""
+
+RETRIABLE: Final = frozenset(FAILURE_REASONS) - FINAL - {"not_sent"}
+"""Reasons that a key, an address, a quota, a filter, a proxy or a file caused: `--retry-failed`
+sends these again."""
+
 BILLED_PERHAPS: Final = frozenset(
     {
         "timeout",
@@ -57,7 +68,27 @@ BILLED_PERHAPS: Final = frozenset(
 )
 """Reasons after which a provider may charge for an answer that never arrived whole."""
 
-_TRUNCATED = frozenset({"length", "max_tokens", "MAX_TOKENS"})
+_TRUNCATED = frozenset({"length", "max_tokens"})
+_FILTERED = frozenset(
+    {
+        "content_filter",
+        "content-filter",
+        "safety",
+        "recitation",
+        "prohibited_content",
+        "blocklist",
+        "spii",
+        "image_safety",
+        "sensitive",
+    }
+)
+"""Finish reasons of a content filter: OpenAI's, Gemini's, GLM's."""
+
+_FILTER_CODES = ("content_filter", "content_policy", "responsibleaipolicy", "moderation")
+_QUOTA_CODES = frozenset(
+    {"insufficient_quota", "billing_hard_limit_reached", "insufficient_balance"}
+)
+"""Codes of a 429 that no waiting mends."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +97,8 @@ class Response:
 
     text: str
     finish_reason: str = ""
-    """As the server gives it: `stop`, `length`, `content_filter`, ..."""
+    """As the server gives it: `stop`, `length`, `content_filter`, ...; `refusal` where the model
+    declined in the field for it."""
     reasoning: str = ""
     """What a reasoning model wrote before its answer, where the server gives it."""
     index: int = 0
@@ -89,7 +121,17 @@ class Response:
     @property
     def truncated(self) -> bool:
         """Whether the token limit cut the answer."""
-        return self.finish_reason in _TRUNCATED
+        return self.finish_reason.lower() in _TRUNCATED
+
+    @property
+    def fault(self) -> str:
+        """Why this is no answer of the model (`withheld`, `declined`, `empty`); "" if it is one."""
+        finish = self.finish_reason.lower()
+        if finish in _FILTERED:
+            return "withheld"
+        if finish == "refusal":
+            return "declined"
+        return "" if self.truncated or self.text.strip() else "empty"
 
     def to_row(self) -> dict[str, Any]:
         """Return the answer as a dict of the JSON fields that the store keeps."""
@@ -137,6 +179,12 @@ class Failure:
     limit: int | None = None
     status: int | None = None
     """HTTP status of the last attempt, if there was one."""
+    server: str = ""
+    """Address that was asked; "" where that is not known. A failure counts for this server only."""
+    most_bytes: int | None = None
+    """The `max_response_bytes` that the answer exceeded, if that was the reason."""
+    key: str = ""
+    """The request's key."""
     attempts: int = 0
     from_store: bool = field(default=False, compare=False)
     wait_seconds: float | None = field(default=None, compare=False)
@@ -148,9 +196,26 @@ class Failure:
         reason = "image" if isinstance(error, ImageError) else "unreadable_request"
         return cls(reason=reason, detail=str(error), request_id=request_id, index=index)
 
+    @classmethod
+    def of_faulty(cls, response: Response, **fields: Any) -> Self:
+        """Make the failure of an answer that is none of the model: filtered, declined or empty."""
+        said = f"finish_reason {response.finish_reason or 'not given'!r}"
+        if response.text.strip():
+            said += f": {' '.join(response.text.split())[:200]}"
+        return cls(
+            reason=response.fault,
+            detail=said,
+            index=response.index,
+            limit=response.limit,
+            status=200,
+            attempts=response.attempts,
+            from_store=response.from_store,
+            **fields,
+        )
+
     def summary(self) -> dict[str, Any]:
         """Return the failure as a dict for a table: request id, answer number, reason, details."""
-        names = ("index", "reason", "detail", "status", "attempts")
+        names = ("index", "reason", "detail", "status", "attempts", "key")
         return {"id": self.request_id} | {name: getattr(self, name) for name in names}
 
     def to_row(self) -> dict[str, Any]:
@@ -161,6 +226,8 @@ class Failure:
             "limit": self.limit,
             "status": self.status,
             "attempts": self.attempts,
+            **({"server": self.server} if self.server else {}),
+            **({"most_bytes": self.most_bytes} if self.most_bytes else {}),
         }
 
     @classmethod
@@ -174,6 +241,9 @@ class Failure:
             limit=row["limit"],
             status=row["status"],
             attempts=row["attempts"],
+            server=row.get("server", ""),
+            most_bytes=row.get("most_bytes"),
+            key=row["key"],
             from_store=True,
         )
 
@@ -183,86 +253,28 @@ def is_raised(limit: int | None, old: int | None) -> bool:
     return old is not None and (limit is None or limit > old)
 
 
+def failure_of_status(status: int, codes: Collection[str] = ()) -> str:
+    """Return the reason of failure that an HTTP status other than 2xx, and its codes, stand for.
+
+    Args:
+        status: Of the answer.
+        codes: Codes and types that the error names, in lower case.
+    """
+    if 300 <= status < 400:
+        return "redirected"
+    if any(name in code for code in codes for name in _FILTER_CODES):
+        return "withheld"
+    if status == 401:
+        return "unauthorised"
+    if status == 429:
+        return "refused" if _QUOTA_CODES & set(codes) else "rate_limited"
+    return "server_error" if status in (408, 409, 425) or status >= 500 else "refused"
+
+
 class NoAnswerError(Exception):
     """Raised when an attempt brought no answer; `failure` says why."""
 
     def __init__(self, reason: str, detail: str, **fields: Any) -> None:
+        detail = blot_pieces(detail)  # of the server: it may repeat the key
         super().__init__(detail)
         self.failure = Failure(reason=reason, detail=detail, attempts=1, **fields)
-
-
-def parse_completion(body: bytes, *, seconds: float = 0.0) -> Response:
-    """Parse a chat completion's JSON body, which took `seconds`, and return its first choice.
-
-    Raises:
-        NoAnswerError: Malformed JSON, an error in place of an answer, or another shape.
-    """
-    try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise NoAnswerError("malformed_json", f"{error}; {_glimpse(body)}", status=200) from error
-    if not isinstance(content, dict):
-        raise NoAnswerError(
-            "not_a_completion", f"expected an object, got {_glimpse(body)}", status=200
-        )
-    if content.get("error"):
-        raise NoAnswerError("server_error", f"200 with an error: {error_text(content)}", status=200)
-    try:
-        choice = content["choices"][0]
-        message = choice["message"]
-        text = _text(message.get("content"))
-        reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
-        finish = choice.get("finish_reason") or ""
-        prompt, cached, completion = _counts(content.get("usage"))
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
-        raise NoAnswerError(
-            "not_a_completion",
-            f"no choices[0].message ({error!r}): {_glimpse(body)}",
-            status=200,
-        ) from error
-    return Response(
-        text=text or _text(message.get("refusal")),
-        finish_reason=str(finish),
-        reasoning=reasoning if isinstance(reasoning, str) else "",
-        input_tokens=prompt,
-        cached_input_tokens=cached,
-        output_tokens=completion,
-        model=str(content.get("model") or ""),
-        seconds=seconds,
-    )
-
-
-def error_text(content: Any) -> str:
-    """Return the error message in a server's JSON response, in one line."""
-    for names in (("error",), ("message", "code")):
-        if isinstance(content, dict):
-            content = next((content[name] for name in names if content.get(name)), content)
-    return " ".join(str(content).split())[:300]
-
-
-def _text(content: Any) -> str:
-    """The text of a message: a string, nothing, or a list of parts."""
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return "".join(part["text"] for part in content if part.get("type") == "text")
-    raise TypeError(f"content is a {type(content).__name__}")
-
-
-def _counts(usage: Any) -> tuple[int, int, int]:
-    """Input tokens, input tokens from a cache, and output tokens; 0 where the server gives none."""
-    if not isinstance(usage, dict):
-        return 0, 0, 0
-    details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    given = usage.get("prompt_tokens"), cached, usage.get("completion_tokens")
-    # A count beyond any context would not fit the store's integers.
-    prompt, cached, completion = (min(max(0, int(value or 0)), 10**9) for value in given)
-    return prompt, min(cached, prompt), completion
-
-
-def _glimpse(body: bytes) -> str:
-    shown = body[:80].decode("utf-8", "replace")
-    return f"{len(body):,} bytes that begin with {shown!r}"

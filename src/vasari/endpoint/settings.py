@@ -51,6 +51,10 @@ class EndpointSettings(Settings):
     """A server that asks for a longer wait (a daily quota) stops the run instead."""
     max_failures_in_a_row: int = Field(default=50, ge=1)
     """The run stops after this many failed requests in a row, for the server is then down."""
+    max_refusals_in_a_row: int = Field(default=30, ge=1)
+    """The run stops after this many requests in a row without an answer for one reason (402, 404, a
+    proxy's page, a filter), for the requests are then not at fault; after a third as many where the
+    server has answered none yet. None of them counts as failed: the next run sends them."""
     max_response_bytes: int = Field(default=1_000_000, ge=1)
     """Larger answers are refused while they arrive."""
 

@@ -1,44 +1,42 @@
 """Store of model answers: an append-only log of JSON lines, with an index of them in memory.
 
-It is not written whole like other files, which would cost more with each answer: lines are
-appended, and an unfinished last line is cut off on opening. A line reaches the operating system
-before its answer is returned, so a killed process loses only what was in flight; `sync` decides how
-soon the disk itself has it, which matters when the machine goes down.
+It is not written whole like other files, which would cost more with each answer. A line reaches the
+operating system before its answer is returned, so a killed process loses only what was in flight;
+`sync` decides how soon the disk itself has it, which matters when the machine goes down.
+
+Several processes may use a folder at once: each writes a file of its own, reads the others' as they
+grow, and claims a request before it is sent, so that each is sent once.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
-import mmap
 import os
-import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import orjson
 
 from vasari.core.errors import ConfigError, StateError, StorageError
 from vasari.core.files import write_bytes
+from vasari.core.secrets import blot
+from vasari.endpoint.claims import Claims
 from vasari.endpoint.cost import Usage
+from vasari.endpoint.log import LogFile, Sync, WrittenLog
 from vasari.endpoint.request import Request
 from vasari.endpoint.response import Failure, Response, is_raised
-
-SCHEMA = 1
-
-Sync = Literal["always", "interval", "never"]
-"""When the disk must have a line: before its answer is returned, within about a second, or whenever
-the system writes it."""
-
-SYNC_SECONDS = 1.0
+from vasari.endpoint.reuse import Reuse
 
 _LENGTH_BITS = 40
 _OFFSET_BITS = 48
+_MOST_WRITERS = 1000
+
+
+_ALL = Reuse()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,39 +56,42 @@ class StoreHealth:
 class ResponseStore:
     """Store of model answers and failures in a folder, by request hash and answer number.
 
-    One process writes a shard at a time. Several processes share a folder by writing a `shard`
-    each; all of them read all shards as they were on opening.
+    Args:
+        folder: The store's; processes may share it, and each finds the answers of the others.
+        shard: Name of the file that this process writes; by default the first that is free.
+        sync: When the disk must have an answer.
 
     Raises:
         StateError: Another process writes this shard, or the folder holds something else.
         StorageError: The disk refuses.
     """
 
-    def __init__(self, folder: Path | str, *, shard: str = "main", sync: Sync = "interval") -> None:
-        if not shard.replace("-", "").replace("_", "").isalnum():
+    def __init__(
+        self, folder: Path | str, *, shard: str | None = None, sync: Sync = "interval"
+    ) -> None:
+        if shard is not None and not shard.replace("-", "").replace("_", "").isalnum():
             raise ConfigError(f"a shard's name is of letters, digits, '-' and '_', got {shard!r}")
         if sync not in ("always", "interval", "never"):
             raise ConfigError(f"sync must be 'always', 'interval' or 'never', got {sync!r}")
         self.folder = Path(folder)
-        self._path = self.folder / f"responses-{shard}.jsonl"
         self._responses: dict[bytes, int] = {}
         self._failures: dict[bytes, int] = {}
+        self._faulty: set[bytes] = set()
         self._usage: defaultdict[str, Usage] = defaultdict(Usage)
-        self._files: list[int] = []
-        self._torn = self._damaged = 0
+        self._files: dict[str, tuple[int, LogFile]] = {}
+        self._by_number: list[LogFile] = []
+        self._damaged = 0
         self._closed = False
+        self._log = _written_log(self.folder, shard, sync)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as error:
-            why = error.strerror or error
-            raise StorageError(f"{self._path}: cannot be opened: {why}") from error
-        try:
-            self._open()
+            self._claims = Claims(self.folder / "claims.lock")
+            # The own shard comes last, so that its lines replace those of the others.
+            self.refresh()
+            self._take_in(self._log)
+            self._index_new(len(self._by_number) - 1)
         except BaseException:
             self._close_files()
             raise
-        self._syncer = _Syncer(self._file, sync)
 
     def __enter__(self) -> Self:
         return self
@@ -104,7 +105,8 @@ class ResponseStore:
     @property
     def health(self) -> StoreHealth:
         """Numbers of answers and failures now stored, and the damage found on opening the store."""
-        return StoreHealth(len(self._responses), len(self._failures), self._torn, self._damaged)
+        torn = self._log.torn_bytes
+        return StoreHealth(len(self._responses), len(self._failures), torn, self._damaged)
 
     @property
     def usage(self) -> dict[str, Usage]:
@@ -122,27 +124,14 @@ class ResponseStore:
         return None if place is None else Failure.from_row(self._read(place))
 
     def look_up(
-        self, request: Request, index: int, *, retry_failed: Collection[str] = ()
+        self, request: Request, index: int, reuse: Reuse = _ALL
     ) -> Response | Failure | None:
-        """Return a request's stored `index`-th answer or its failure; None if it must be sent.
-
-        A truncated answer does not count once the limit has been raised. A failure counts, unless
-        its reason is in `retry_failed`; one at a raised limit leaves the truncated answer in the
-        store for runs with the old limit.
-        """
+        """Return a request's stored `index`-th answer or failure, by `reuse`; None: to be sent."""
         response = self.get(request.key, index)
-        limit = request.sampling.max_tokens
-        if response is not None and not (response.truncated and is_raised(limit, response.limit)):
-            return response
-        failure = self.get_failure(request.key, index)
-        if failure is None or failure.reason in retry_failed:
-            return None
-        if response is not None and is_raised(limit, failure.limit):
-            return None
-        return replace(failure, request_id=request.id)
+        return reuse.of(request, response, self.get_failure(request.key, index))
 
     def look_up_all(
-        self, requests: Iterable[Request], num_responses: int, *, retry_failed: Collection[str] = ()
+        self, requests: Iterable[Request], num_responses: int, reuse: Reuse = _ALL
     ) -> Iterator[tuple[Request, int, Response | Failure | None]]:
         """Yield (request, answer number, stored answer or failure or None), without repeats."""
         seen: set[tuple[str, int]] = set()
@@ -150,7 +139,39 @@ class ResponseStore:
             for index in range(num_responses):
                 if (request.key, index) not in seen:
                     seen.add((request.key, index))
-                    yield request, index, self.look_up(request, index, retry_failed=retry_failed)
+                    yield request, index, self.look_up(request, index, reuse)
+
+    def claim(self, key: str, index: int) -> bool:
+        """Claim a request's answer for this process; return False while another one asks for it.
+
+        After it, `refresh` and look the answer up again: the other may have stored it.
+        """
+        return self._claims.take(_slot(key, index))
+
+    def give_back(self, key: str, index: int) -> None:
+        """End a claim."""
+        self._claims.give_back(_slot(key, index))
+
+    def refresh(self) -> Mapping[str, Usage]:
+        """Take in what other processes have stored since; return what they used, by model."""
+        before = dict(self._usage)
+        with os.scandir(self.folder) as entries:
+            names = sorted(
+                entry.name
+                for entry in entries
+                if entry.name.startswith("responses-") and entry.name.endswith(".jsonl")
+            )
+        for name in names:
+            if name not in self._files and name != self._log.path.name:
+                self._take_in(LogFile(self.folder / name))
+        for number, file in enumerate(self._by_number):
+            if file is not self._log:
+                self._index_new(number)
+        return {
+            model: used - before.get(model, Usage())
+            for model, used in self._usage.items()
+            if used != before.get(model)
+        }
 
     def add(
         self,
@@ -173,11 +194,9 @@ class ResponseStore:
         Raises:
             StorageError: The disk refused; what was saved before is unharmed.
         """
-        slot = _slot(key, response.index)
-        self._responses[slot] = self._keep(
-            key, response, model, request_id, usage if usage is not None else Usage.of(response)
-        )
-        self._failures.pop(slot, None)
+        used = usage if usage is not None else Usage.of(response)
+        place = self._keep(key, response, model, request_id, used)
+        self._point_to(_slot(key, response.index), response, place)
 
     def add_failure(
         self, key: str, failure: Failure, *, model: str, usage: Usage | None = None
@@ -197,174 +216,119 @@ class ResponseStore:
         Raises:
             StorageError: The disk refused; what was saved before is unharmed.
         """
-        self._append(_json_line({"model": model, "usage": usage.to_row()}))
-        self._usage[model] += usage
+        row: dict[str, Any] = {"model": model, "usage": usage.to_row()}
+        self._append(row)
+        self._usage[row["model"]] += usage
 
     def failures(self) -> Iterator[Failure]:
-        """Yield the stored failures: one for each answer whose last attempt failed."""
+        """Yield the stored failures: one for each answer whose last attempt failed.
+
+        An answer that is none (filtered, declined, empty) is among them.
+        """
         for place in list(self._failures.values()):
             yield Failure.from_row(self._read(place))
+        for slot in sorted(self._faulty):
+            row = self._read(self._responses[slot])
+            yield Failure.of_faulty(Response.from_row(row), request_id=row["id"], key=row["key"])
 
     def close(self) -> None:
         """Sync the log of answers to disk and release the folder; may be called twice."""
         if not self._closed:
             self._closed = True
+            self._close_files()
+
+    def _take_in(self, file: LogFile) -> None:
+        self._files[file.path.name] = len(self._by_number), file
+        self._by_number.append(file)
+
+    def _index_new(self, number: int) -> None:
+        """Index the new lines of a file; those that cannot be read are counted and skipped."""
+        for offset, line in self._by_number[number].new_lines():
             try:
-                self._syncer.close()
-            finally:
-                self._close_files()
-
-    def _open(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StateError(
-                f"{self._path} is being written by another process; give this one a shard of"
-                " its own"
-            ) from error
-        self._cut_unfinished_line()
-        if self._size == 0:
-            self._write(_json_line({"schema": SCHEMA, "kind": "vasari responses"}))
-        # The own shard comes last, so that its lines replace those of the others.
-        others = [
-            path for path in sorted(self.folder.glob("responses-*.jsonl")) if path != self._path
-        ]
-        for path in [*others, self._path]:
-            file = self._file if path == self._path else os.open(path, os.O_RDONLY)
-            self._files.append(file)
-            self._scan(len(self._files) - 1, path)
-
-    def _cut_unfinished_line(self) -> None:
-        """Cut off an unfinished last line, left by a process that was killed while writing."""
-        size, keep = os.fstat(self._file).st_size, 0
-        if size:
-            with mmap.mmap(self._file, 0, access=mmap.ACCESS_READ) as content:
-                keep = content.rfind(b"\n") + 1
-        if keep < size:
-            os.ftruncate(self._file, keep)
-            self._torn = size - keep
-        self._size = keep
-
-    def _scan(self, number: int, path: Path) -> None:
-        """Index a shard; lines that cannot be read are counted and skipped."""
-        with path.open("rb") as lines:
-            header = lines.readline()
-            if not header.endswith(b"\n"):
-                return  # another process is writing it
-            _check_header(header, path)
-            offset = len(header)
-            for line in lines:
-                if not line.endswith(b"\n"):
-                    break
-                place = _place(number, offset, len(line))
-                offset += len(line)
-                try:
-                    self._index(orjson.loads(line), place)
-                except (ValueError, KeyError, TypeError, AttributeError):  # a crash of the machine
-                    self._damaged += 1
+                self._index(orjson.loads(line), _place(number, offset, len(line)))
+            except (ValueError, KeyError, TypeError, AttributeError):  # a crash of the machine
+                self._damaged += 1
 
     def _index(self, row: dict[str, Any], place: int) -> None:
         usage = Usage.from_row(row["usage"])  # first, for a damaged row must not count in part
         if "key" in row:
             slot = _slot(row["key"], row["index"])
             if "failure" in row:
-                self._failures[slot] = place
+                if not self._is_answered(slot, row, place):
+                    self._failures[slot] = place
             else:
-                self._responses[slot] = place
-                self._failures.pop(slot, None)
+                response = Response.from_row(row)
+                if not self._is_outranked(slot, response, row["time"], place):
+                    self._point_to(slot, response, place)
         self._usage[row["model"]] += usage
+
+    def _is_answered(self, slot: bytes, row: dict[str, Any], place: int) -> bool:
+        """Whether another process's answer ends a failure, whichever of the two was first.
+
+        Within one file the order of the lines says it.
+        """
+        known = self._responses.get(slot)
+        if known is None or _number(known) == _number(place):
+            return False
+        return _ends(Response.from_row(self._read(known)), row["limit"])
+
+    def _is_outranked(self, slot: bytes, response: Response, at: float, place: int) -> bool:
+        """Whether another process has stored a better or a later answer to the same request."""
+        known = self._responses.get(slot)
+        if known is None or _number(known) == _number(place):
+            return False
+        row = self._read(known)
+        return _rank(Response.from_row(row), row["time"]) > _rank(response, at)
+
+    def _point_to(self, slot: bytes, response: Response, place: int) -> None:
+        self._responses[slot] = place
+        failed = self._failures.get(slot)
+        if failed is not None and (
+            _number(failed) == _number(place) or _ends(response, self._read(failed)["limit"])
+        ):
+            del self._failures[slot]
+        if response.fault:
+            self._faulty.add(slot)
+        else:
+            self._faulty.discard(slot)
 
     def _keep(
         self, key: str, outcome: Response | Failure, model: str, request_id: str, usage: Usage
     ) -> int:
-        # JSON cannot hold lone surrogates.
-        name = request_id.encode("utf-8", "replace").decode()
-        row = {"key": key, "index": outcome.index, "id": name, "model": model, **outcome.to_row()}
-        row |= {"usage": usage.to_row(), "time": round(time.time(), 3)}
-        place = self._append(_json_line(row))
-        self._usage[model] += usage
+        row: dict[str, Any] = {"key": key, "index": outcome.index, "id": request_id}
+        row["model"] = model
+        row |= {**outcome.to_row(), "usage": usage.to_row(), "time": round(time.time(), 3)}
+        place = self._append(row)
+        self._usage[row["model"]] += usage
         return place
 
-    def _append(self, line: bytes) -> int:
+    def _append(self, row: dict[str, Any]) -> int:
         """Write a line and return its place: file, offset and length in one integer."""
         if self._closed:
-            raise StateError(f"{self._path} is closed")
-        place = _place(len(self._files) - 1, self._size, len(line))
-        self._write(line)
-        self._syncer.written()
-        return place
-
-    def _write(self, line: bytes) -> None:
-        try:
-            written = os.write(self._file, line)
-            while written < len(line):
-                written += os.write(self._file, line[written:])
-            self._size += len(line)
-        except OSError as error:
-            os.ftruncate(self._file, self._size)
-            why = error.strerror or error
-            raise StorageError(f"{self._path}: an answer could not be saved: {why}") from error
+            raise StateError(f"{self._log.path} is closed")
+        for name, value in row.items():
+            if isinstance(value, str):
+                # JSON cannot hold lone surrogates.
+                row[name] = blot(value.encode("utf-8", "replace").decode())
+        line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+        return _place(self._files[self._log.path.name][0], self._log.append(line), len(line))
 
     def _read(self, place: int) -> dict[str, Any]:
-        number = place >> (_OFFSET_BITS + _LENGTH_BITS)
         offset = place >> _LENGTH_BITS & ((1 << _OFFSET_BITS) - 1)
         row: dict[str, Any] = orjson.loads(
-            os.pread(self._files[number], place & ((1 << _LENGTH_BITS) - 1), offset)
+            self._by_number[_number(place)].read(offset, place & ((1 << _LENGTH_BITS) - 1))
         )
         return row
 
     def _close_files(self) -> None:
-        for file in {self._file, *self._files}:
-            os.close(file)
-
-
-class _Syncer:
-    """Syncs the log to disk as `sync` says; by a thread for "interval", so that no answer waits."""
-
-    def __init__(self, file: int, sync: Sync) -> None:
-        self._file = file
-        self._sync = sync
-        self._dirty = False
-        self._ended = threading.Event()
-        self._error: OSError | None = None
-        self._thread = threading.Thread(target=self._run, name="response-store-sync", daemon=True)
-        if sync == "interval":
-            self._thread.start()
-
-    def written(self) -> None:
-        self._dirty = True
-        if self._sync == "always" or self._error is not None:
-            self.now()
-
-    def now(self) -> None:
         try:
-            os.fsync(self._file)
-        except OSError as error:
-            raise StorageError(
-                f"the response store could not be synced: {error.strerror or error}"
-            ) from error
-        if self._error is not None:
-            # The kernel reports a lost write once; a later sync that succeeds says nothing of it.
-            raise StorageError(
-                f"the response store could not be synced: {self._error.strerror}"
-            ) from self._error
-
-    def close(self) -> None:
-        self._ended.set()
-        if self._thread.is_alive():
-            self._thread.join()
-        if self._sync != "never":
-            self.now()
-
-    def _run(self) -> None:
-        while not self._ended.wait(SYNC_SECONDS):
-            if self._dirty:
-                self._dirty = False
-                try:
-                    os.fsync(self._file)
-                except OSError as error:
-                    self._error = error
-                    return
+            self._log.close()
+        finally:
+            if hasattr(self, "_claims"):
+                self._claims.close()
+            for file in self._by_number:
+                if file is not self._log:
+                    file.close()
 
 
 def write_dead_letters(store: ResponseStore, path: Path) -> int:
@@ -378,23 +342,42 @@ def write_dead_letters(store: ResponseStore, path: Path) -> int:
     return len(lines)
 
 
-def _json_line(row: dict[str, Any]) -> bytes:
-    return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
+def _written_log(folder: Path, shard: str | None, sync: Sync) -> WrittenLog:
+    """The file that this process writes: of the shard's name, or the first that is free."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be opened: {error.strerror or error}") from error
+    names = [shard] if shard else ["main", *(f"main-{n}" for n in range(2, _MOST_WRITERS))]
+    for name in names:
+        try:
+            return WrittenLog(folder / f"responses-{name}.jsonl", sync)
+        except BlockingIOError:
+            continue
+    raise StateError(
+        f"{folder / f'responses-{names[-1]}.jsonl'} is being written by another process; give this"
+        " one a shard of its own"
+    )
+
+
+def _rank(response: Response, at: float) -> tuple[bool, bool, float, float]:
+    """Which of two answers to one request counts: one with text, whole, of more tokens, later."""
+    limit = float("inf") if response.limit is None else float(response.limit)
+    return not response.fault, not response.truncated, limit, at
+
+
+def _ends(response: Response, limit: int | None) -> bool:
+    """Whether an answer ends a failure that was asked with a token limit."""
+    return not (response.truncated and is_raised(limit, response.limit))
 
 
 def _place(number: int, offset: int, length: int) -> int:
     return number << (_OFFSET_BITS + _LENGTH_BITS) | offset << _LENGTH_BITS | length
 
 
+def _number(place: int) -> int:
+    return place >> (_OFFSET_BITS + _LENGTH_BITS)
+
+
 def _slot(key: str, index: int) -> bytes:
     return bytes.fromhex(key) + index.to_bytes(4, "big")
-
-
-def _check_header(line: bytes, path: Path) -> None:
-    header = None
-    with contextlib.suppress(ValueError):
-        header = orjson.loads(line)
-    if not isinstance(header, dict) or header.get("kind") != "vasari responses":
-        raise StateError(f"{path}: its first line is not the header of a response store")
-    if header.get("schema") != SCHEMA:
-        raise StateError(f"{path}: schema {header.get('schema')!r}, expected {SCHEMA}")

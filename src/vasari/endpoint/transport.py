@@ -10,23 +10,21 @@ from dataclasses import replace
 from typing import Literal
 
 import aiohttp
-import orjson
 
 from vasari.core.errors import ConfigError
+from vasari.core.secrets import BLOT, SHORTEST_KEY, protect
+from vasari.endpoint.completion import error_codes, error_text, parse_completion, read_json
 from vasari.endpoint.limits import retry_after
 from vasari.endpoint.response import (
     Failure,
     NoAnswerError,
     Response,
-    error_text,
-    parse_completion,
+    failure_of_status,
 )
 from vasari.endpoint.settings import EndpointSettings
 
-REDACTED = "[key]"
-
-SHORTEST_KEY = 8
-"""A shorter key could be part of ordinary words, and replacing it would damage answers."""
+_GLIMPSE = 80
+"""Bytes that tell a page from an answer."""
 
 _ERROR_BYTES = 4096
 """Bytes that are read of an error's body, for its message."""
@@ -35,12 +33,17 @@ _MOST_HEADER_BYTES = 64 * 2**10
 
 
 class Secret:
-    """API key of a server; appears in the request header only, never in `repr` or a pickle."""
+    """API key of a server; appears in the request header only, never in `repr` or a pickle.
+
+    From when it is made, the key is replaced in whatever a server says, and in files of ours.
+    """
 
     __slots__ = ("__value",)
 
     def __init__(self, value: str | None) -> None:
         self.__value = value
+        if value is not None:
+            protect(value)
 
     @classmethod
     def from_environment(cls, name: str | None) -> Secret:
@@ -75,12 +78,8 @@ class Secret:
             else {"api-key": self.__value}
         )
 
-    def redact(self, text: str) -> str:
-        """Return a text with the API key replaced by "[key]", as servers repeat it in errors."""
-        return text if self.__value is None else text.replace(self.__value, REDACTED)
-
     def __repr__(self) -> str:
-        return "Secret()" if self.__value is None else f"Secret({REDACTED})"
+        return "Secret()" if self.__value is None else f"Secret({BLOT})"
 
     def __reduce__(self) -> str:
         raise TypeError("a key is not pickled")
@@ -133,17 +132,11 @@ class Transport:
             asyncio.CancelledError: It was cancelled.
         """
         started = time.perf_counter()
-        redact = self._secret.redact
         try:
             answer = await self._exchange(body)
-            seconds = time.perf_counter() - started
-            response = parse_completion(answer, seconds=seconds)
+            return parse_completion(answer, seconds=time.perf_counter() - started)
         except NoAnswerError as error:
-            return replace(error.failure, detail=redact(error.failure.detail))
-        text, reasoning = redact(response.text), redact(response.reasoning)
-        if (text, reasoning) == (response.text, response.reasoning):
-            return response
-        return replace(response, text=text, reasoning=reasoning)
+            return replace(error.failure, server=self._settings.base_url)
 
     async def _exchange(self, body: bytes) -> bytes:
         """The body of an answer with status 200.
@@ -157,12 +150,8 @@ class Transport:
         try:
             async with self._session.post(self._url, data=body, allow_redirects=False) as answer:
                 began = True
-                if answer.status != 200:
+                if not 200 <= answer.status < 300:
                     raise await self._refusal(answer)
-                kind = answer.content_type
-                if kind != "application/json" and not kind.endswith("+json"):
-                    shown = (await _beginning(answer, 80)).decode("utf-8", "replace")
-                    raise NoAnswerError("wrong_content_type", f"{kind}: {shown!r}", status=200)
                 return await self._read(answer)
         except aiohttp.ConnectionTimeoutError:
             raise NoAnswerError(
@@ -182,37 +171,43 @@ class Transport:
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         """The body of an answer, if it is not larger than the limit."""
-        limit = self._settings.max_response_bytes
+        limit, kind, shown = self._settings.max_response_bytes, answer.content_type, b""
+        if not (kind == "application/json" or kind.endswith("+json")):
+            # Some servers call JSON a text, or nothing at all; a proxy's page begins otherwise.
+            shown = await _beginning(answer, _GLIMPSE)
+            if not shown.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+                page = shown.decode("utf-8", "replace")
+                raise NoAnswerError("wrong_content_type", f"{kind}: {page!r}", status=200)
         if answer.content_length is not None and answer.content_length > limit:
             raise NoAnswerError(
                 "too_large",
                 f"{answer.content_length:,} bytes announced, the limit is {limit:,}",
                 status=200,
+                most_bytes=limit,
             )
-        body = await _beginning(answer, limit + 1)
+        body = shown + await _beginning(answer, max(0, limit + 1 - len(shown)))
         if len(body) > limit:
-            raise NoAnswerError("too_large", f"more than {limit:,} bytes", status=200)
+            raise NoAnswerError(
+                "too_large", f"more than {limit:,} bytes", status=200, most_bytes=limit
+            )
         return body
 
     async def _refusal(self, answer: aiohttp.ClientResponse) -> NoAnswerError:
         """The failure that stands for an HTTP status other than 200."""
-        status = answer.status
+        status, codes = answer.status, frozenset[str]()
         wait = retry_after(answer.headers, now=datetime.datetime.now(datetime.UTC))
-        body = (await _beginning(answer, _ERROR_BYTES)).decode("utf-8", "replace")
+        body = await _beginning(answer, _ERROR_BYTES)
         try:
-            detail = f"{status}: {error_text(orjson.loads(body))}"
-        except orjson.JSONDecodeError:
-            detail = f"{status}: {error_text(body)}"
-        if 300 <= status < 400:
-            where = answer.headers.get("Location", "nowhere")
-            return NoAnswerError("redirected", f"{status} to {where!r}", status=status)
-        if status == 429:
-            return NoAnswerError("rate_limited", detail, status=status, wait_seconds=wait)
-        if status == 401:
-            return NoAnswerError("unauthorised", detail, status=status)
-        if status in (408, 425, 409) or status >= 500:
-            return NoAnswerError("server_error", detail, status=status, wait_seconds=wait)
-        return NoAnswerError("refused", detail, status=status)
+            content = read_json(body)
+            detail, codes = f"{status}: {error_text(content)}", error_codes(content)
+        except ValueError:
+            detail = f"{status}: {error_text(body.decode('utf-8', 'replace'))}"
+        reason = failure_of_status(status, codes)
+        if reason == "redirected":
+            detail = f"{status} to {answer.headers.get('Location', 'nowhere')!r}"
+        if reason not in ("rate_limited", "server_error"):
+            wait = None
+        return NoAnswerError(reason, detail, status=status, wait_seconds=wait)
 
 
 async def _beginning(answer: aiohttp.ClientResponse, limit: int) -> bytes:

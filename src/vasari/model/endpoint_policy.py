@@ -149,6 +149,7 @@ class EndpointPolicy:
             num_responses=decoding.num_rollouts,
             retry_failed=self.settings.retry_failed,
             limits=self._limits,
+            takes_empty=True,  # an answer of the model that is measured, and a wrong one
             take=lambda answers: take(replace(answers, position=places[answers.position])),
         ).report
 

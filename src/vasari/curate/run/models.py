@@ -12,7 +12,7 @@ from vasari.curate.ask.asking import Appeal
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.reading import data_path
 from vasari.curate.stage import AskedModel
-from vasari.endpoint import TRANSIENT, EndpointSettings, RateLimits, ResponseStore
+from vasari.endpoint import RETRIABLE, EndpointSettings, RateLimits, ResponseStore
 from vasari.endpoint.cost import money_spent
 from vasari.verify.judge import Judged, JudgeItem, JudgeSettings, judge_all
 
@@ -27,7 +27,7 @@ class Models:
         self, recipe: CurationRecipe, *, base: Path, root: Path, retry_failed: bool = False
     ) -> None:
         self._recipe, self._base = recipe, base
-        self._retry = tuple(sorted(TRANSIENT)) if retry_failed else ()
+        self._retry = tuple(sorted(RETRIABLE)) if retry_failed else ()
         self._folder = (
             root / "responses" if recipe.responses is None else data_path(recipe.responses, base)
         )

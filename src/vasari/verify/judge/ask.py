@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from vasari.core.records import Outcome, Verdict
 from vasari.endpoint import (
-    TRANSIENT,
+    RETRIABLE,
     Answers,
     RateLimits,
     Request,
@@ -93,7 +93,7 @@ def judge_all(
     A judge that fails, or whose reply holds no label, is UNVERIFIABLE, `decided_by: judge`, with
     the reason. An answer that addresses the judge, or is one of its labels, is not sent to it and
     keeps the verdict of the rules. Replies in `store` cost nothing; failures that may pass (a
-    server that is down) are asked again.
+    server that is down, an account without credit) are asked again.
 
     Args:
         items: Taken as there is room; only verdicts are kept in memory.
@@ -113,7 +113,8 @@ def judge_all(
         judging.requests(items),
         num_responses=settings.num_replies,
         decided=judging.readable if settings.num_replies > 1 else None,
-        retry_failed=TRANSIENT,
+        # What was billed (an empty reply) is not bought again in each run.
+        retry_failed=RETRIABLE - {"withheld", "declined", "empty"},
         limits=limits,
         take=judging.take,
     )
