@@ -113,7 +113,7 @@ def test_options_are_shown_and_the_letter_spelled_out(judge, item, server):
     [
         (500, "server_error"),
         (400, "refused: 400: out of order"),
-        ("", "no label"),
+        ("", "empty"),
         ("CORRECT", "no label"),
         ("same", "no label"),
         ("deadbeef same", "no label"),
