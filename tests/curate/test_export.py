@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import io
 import json
@@ -16,7 +17,7 @@ from vasari.curate.out.export import marked_question, write_exports
 from vasari.data.sources import read_source
 from vasari.records import ImageRef, Prompt
 
-NAMES = ("sharegpt", "trl", "easyr1", "verl")
+NAMES = ("sharegpt", "trl", "easyr1", "verl", "slime")
 
 
 def png(value):
@@ -70,6 +71,30 @@ def test_llamafactorys_form_is_read_back_with_images_turns_and_answers(prompts, 
     # Our own reader of LLaMA-Factory's formats, made from its published samples.
     found = list(read_source("llamafactory", folder))
     assert [len(one.images) for one in found] == [1, 2, 0]
+
+
+def test_slime_gets_marks_data_uris_and_what_answers_are_verified_by(prompts, tmp_path):
+    write_exports(tmp_path, ("slime",), {"rl": prompts})
+
+    rows = pq.read_table(tmp_path / "slime" / "rl.parquet").to_pylist()
+    assert [turn["content"] for turn in rows[1]["prompt"]][1:] == [
+        "First <image>, then <image>: which? A) left B) right"
+    ]
+    head, _, data = rows[0]["images"][0].partition(",")
+    assert head == "data:image/png;base64"
+    assert base64.b64decode(data) == prompts[0].images[0].data
+    assert [len(row["images"]) for row in rows] == [1, 2, 0]
+    assert [row["label"] for row in rows] == ["5", "B", "5"]
+    assert rows[1]["metadata"] == {
+        "id": "b",
+        "question": "First <image>, then <image>: which?",
+        "kind": None,
+        "choices": ["left", "right"],
+        "category": "",
+        "difficulty": "",
+        "set": "rl",
+    }
+    assert rows[2]["metadata"]["choices"] is None
 
 
 def test_easyr1_and_verl_get_marks_references_and_images(prompts, tmp_path):

@@ -28,7 +28,7 @@ from vasari.data.tasks.pool import PoolSettings
 from vasari.endpoint import EndpointSettings, Sampling
 from vasari.verify.judge import JudgeSettings
 
-ExportName = Literal["sharegpt", "trl", "easyr1", "verl"]
+ExportName = Literal["sharegpt", "trl", "easyr1", "verl", "slime"]
 
 PRESETS: tuple[str, ...] = ("paper-sft", "paper-rl")
 """Names of the partial recipes that ship with the package."""

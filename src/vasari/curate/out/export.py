@@ -6,10 +6,12 @@
 take it.
 * `easyr1`: `problem` with `<image>` marks, `answer`, `images`.
 * `verl`: `data_source`, `prompt`, `images`, `ability`, `reward_model`, `extra_info`.
+* `slime`: `prompt` with `<image>` marks, `label`, `images` as data URIs, `metadata`.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import shutil
@@ -234,6 +236,25 @@ def verl_row(prompt: Prompt, kind: str) -> Row:
     }
 
 
+def slime_row(prompt: Prompt, kind: str) -> Row:
+    """Convert a prompt to a row for slime; its metadata is what `vasari.slime` verifies by."""
+    turns = (("system", MMR1_SYSTEM_PROMPT), ("user", marked_question(prompt)))
+    return {
+        "prompt": [{"role": role, "content": text} for role, text in turns],
+        "label": prompt.answer,
+        "images": [_data_uri(image["bytes"]) for image in stored_images(prompt)],
+        "metadata": {
+            "id": prompt.id,
+            "question": prompt.question,
+            "kind": prompt.kind,
+            "choices": list(prompt.choices) if prompt.choices else None,
+            "category": prompt.category,
+            "difficulty": prompt.difficulty,
+            "set": kind,
+        },
+    }
+
+
 _EASYR1 = (("problem", _TEXT), ("answer", _TEXT), ("images", _PICTURES))
 _VERL = (
     ("data_source", _TEXT),
@@ -246,6 +267,20 @@ _VERL = (
         pa.struct([(name, _TEXT) for name in ("split", "index", "answer", "question", "set")]),
     ),
 )
+_SLIME = (
+    ("prompt", _TURNS),
+    ("label", _TEXT),
+    ("images", pa.list_(_TEXT)),
+    (
+        "metadata",
+        pa.struct(
+            [
+                (name, pa.list_(_TEXT) if name == "choices" else _TEXT)
+                for name in ("id", "question", "kind", "choices", "category", "difficulty", "set")
+            ]
+        ),
+    ),
+)
 _TRL_SFT = (("id", _TEXT), ("prompt", _PARTS), ("completion", _PARTS), ("images", _PICTURES))
 _TRL_RL = (("id", _TEXT), ("prompt", _PARTS), ("solution", _TEXT), ("images", _PICTURES))
 _PARQUET: Mapping[
@@ -254,6 +289,7 @@ _PARQUET: Mapping[
     "trl": (trl_row, {"sft": _TRL_SFT, "rl": _TRL_RL}),
     "easyr1": (easyr1_row, {"sft": _EASYR1, "rl": _EASYR1}),
     "verl": (verl_row, {"sft": _VERL, "rl": _VERL}),
+    "slime": (slime_row, {"sft": _SLIME, "rl": _SLIME}),
 }
 
 
@@ -304,11 +340,19 @@ def _write_sharegpt(folder: Path, kind: str, prompts: Sequence[Prompt]) -> list[
 
 def _image_file(folder: Path, data: bytes) -> str:
     """Write an image once, by the hash of its bytes, and return its name below the folder."""
-    suffix = next((name for magic, name in _SUFFIX.items() if data.startswith(magic)), "img")
-    name = f"images/{_digest(data)}.{suffix}"
+    name = f"images/{_digest(data)}.{_suffix(data)}"
     if not (folder / name).exists():
         write_bytes(folder / name, data)
     return name
+
+
+def _suffix(data: bytes) -> str:
+    return next((name for magic, name in _SUFFIX.items() if data.startswith(magic)), "img")
+
+
+def _data_uri(data: bytes) -> str:
+    kind = {"jpg": "jpeg"}.get(_suffix(data), _suffix(data))
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _digest(data: bytes) -> str:
@@ -324,7 +368,7 @@ def _image_features(schema: pa.Schema) -> Row:
 
 
 def _feature(name: str, kind: pa.DataType) -> Any:
-    if name == "images":
+    if name == "images" and not pa.types.is_string(kind.value_type):
         return {"feature": {"_type": "Image"}, "_type": "List"}
     if pa.types.is_list(kind):
         return {"feature": _feature("", kind.value_type), "_type": "List"}
