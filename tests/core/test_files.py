@@ -77,10 +77,18 @@ def test_an_error_in_the_block_keeps_the_old_folder(tmp_path):
 
 
 def test_a_crash_between_the_renames_is_mended(tmp_path):
-    fill(tmp_path / "best.old", "old")
+    fill(tmp_path / ".best.vasari-old", "old")
     with pytest.raises(TypeError, match="must be str"):
         fill(tmp_path / "best", None)
     assert (tmp_path / "best" / "a").read_text() == "old"
+
+
+def test_folders_of_others_beside_it_are_left(tmp_path):
+    fill(tmp_path / "best.old", "mine")
+    fill(tmp_path / "best.writing", "mine")
+    fill(tmp_path / "best", "new")
+    for name in ("best.old", "best.writing"):
+        assert (tmp_path / name / "a").read_text() == "mine"
 
 
 def test_arrays_and_paths_become_json_and_nan_is_refused(tmp_path):

@@ -165,7 +165,7 @@ def test_a_crash_between_the_two_renames_loses_no_model(
 ):
     best = tmp_path / "best"
     save_model(tiny_model, tiny_processor, best)
-    best.rename(tmp_path / "best.old")
+    best.rename(tmp_path / ".best.vasari-old")
     with largest_file(50_000), pytest.raises(StorageError, match="the disk refused"):
         save_model(tiny_model, tiny_processor, best)
     assert weights(best)

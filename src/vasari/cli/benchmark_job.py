@@ -10,6 +10,7 @@ from rich.console import Console
 
 from vasari.cli.tables import score_table
 from vasari.core.errors import StateError
+from vasari.core.folders import default_folder
 from vasari.evaluate.benchmarks import (
     BenchmarkDir,
     BenchmarkPlan,
@@ -47,7 +48,7 @@ def run_benchmarks(
         StateError: Not all rollouts came; what came is scored and kept.
     """
     recipe, folder = load_benchmark_recipe(recipe_path, overrides), recipe_path.parent
-    out = out or Path("runs") / recipe.name
+    out = out or default_folder(recipe.name)
     plan = plan_recipe(recipe, folder=folder)
     _print_plan(plan)
     if dry_run:

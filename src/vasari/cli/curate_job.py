@@ -12,11 +12,13 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from vasari.core.errors import ConfigError
+from vasari.core.folders import default_folder
 from vasari.core.progress import stage
 from vasari.curate.out.funnel import drop_reasons
 from vasari.curate.recipe import CurationRecipe, load_curation
 from vasari.curate.run.engine import Engine, LocalEngine
 from vasari.curate.run.job import Curated, DryRun, curate, dry_run
+from vasari.curate.run.own_folder import refuse_other_folder
 from vasari.curate.run.reading import data_folders
 
 
@@ -33,7 +35,8 @@ def run_curate(
 ) -> None:
     """Curate data by a recipe and print the outcome; with `dry`, only forecast model requests."""
     recipe = load_curation(path, overrides)
-    root = out or Path("runs") / recipe.name
+    root = out or default_folder(recipe.name)
+    refuse_other_folder(root)  # before an engine tries whether all machines see it
     try:
         with open_engine(
             engine,

@@ -47,12 +47,13 @@ def writing_folder(path: Path) -> Iterator[Path]:
     """Context manager that yields the path for a new folder, which replaces `path` on normal exit.
 
     The caller makes the folder at that path; after an error it is removed. After a crash, `path` or
-    `path.old` is whole; the next call brings the latter back.
+    a hidden folder beside it is whole; the next call brings the latter back.
 
     Raises:
         StorageError: The disk refused.
     """
-    staging, old = path.with_name(path.name + ".writing"), path.with_name(path.name + ".old")
+    # Names that nobody gives a folder of their own beside the one that is written.
+    staging, old = (path.with_name(f".{path.name}.vasari-{part}") for part in ("writing", "old"))
     if old.exists() and not path.exists():  # a crash between the two renames below
         old.rename(path)
     shutil.rmtree(staging, ignore_errors=True)
@@ -113,6 +114,15 @@ def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 def read_json(path: Path) -> Any:
     """Return the parsed content of a JSON file."""
     return json.loads(path.read_text())
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; empty if there is none that can be read."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def free_bytes(path: Path) -> int:

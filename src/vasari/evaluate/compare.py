@@ -49,18 +49,29 @@ def compare_folders(
         out: Folder for the table in three formats and for `comparisons.json`.
 
     Raises:
-        ConfigError: Fewer than two folders.
+        ConfigError: Fewer than two folders, or `out` has a table that is of no comparison.
         DataError: Two results share no prompts.
         StateError: A folder holds no results.
     """
     if len(folders) < 2:
         raise ConfigError("compare needs at least two folders of results")
+    _refuse_other_tables(out)
     results = [read_scores(folder) for folder in folders]
     pairs = [compare_benchmarks(folders[0], other, protocol=protocol) for other in folders[1:]]
     if out is not None:
         write_tables(results, BenchmarkDir(out), protocol=protocol)
         write_json(out / "comparisons.json", pairs)
     return Comparison(results_table(results, protocol=protocol), pairs)
+
+
+def _refuse_other_tables(out: Path | None) -> None:
+    """Raise if a table would be replaced that is not of an earlier comparison."""
+    if out is None or (out / "comparisons.json").exists():
+        return
+    for suffix in (".md", ".tex", ".html"):
+        path = BenchmarkDir(out).table(suffix)
+        if path.exists():
+            raise ConfigError(f"{path}: is there, and of no comparison; choose another --out")
 
 
 def compare_benchmarks(

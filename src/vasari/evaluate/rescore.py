@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from hashlib import blake2b, file_digest
@@ -93,14 +94,15 @@ def _prepare(settings: RescoreSettings, folder: RescoreDir, *, overwrite: bool) 
         raise ConfigError(
             f"{folder.root}: holds {what}; choose another --out, or replace it with --overwrite"
         )
-    others = set(folder.root.glob("verdicts*.jsonl"))
+    others = {*folder.root.glob("verdicts*.jsonl"), folder.bad_rows, folder.disagreements}
+    others = {path for path in (*others, folder.scores) if os.path.lexists(path)}
     if others and not overwrite:
         raise ConfigError(
-            f"{folder.root}: holds other verdicts; choose another --out, or replace them with"
-            " --overwrite"
+            f"{folder.root}: holds other verdicts ({', '.join(sorted(p.name for p in others))});"
+            " choose another --out, or replace them with --overwrite"
         )
-    for path in (*others, folder.scores, folder.bad_rows, folder.disagreements):
-        path.unlink(missing_ok=True)
+    for path in others:
+        path.unlink()
     write_json(folder.settings, asked)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vasari.core.errors import ConfigError, StateError
-from vasari.core.files import read_json, write_json
+from vasari.core.files import read_json, read_object, write_json
+from vasari.core.folders import refuse_foreign
 from vasari.run.ablation_grid import BASE, UNIFORM, Grid, ablation_grid, cell_recipe
 from vasari.run.commands import starting_point
 from vasari.run.folder import open_run
@@ -123,6 +124,7 @@ def _write_grid(
 ) -> None:
     """Write the grid into the folder, joined with the one that is there."""
     path = out / GRID_FILE
+    refuse_foreign(out, is_ours=lambda _: "cells" in read_object(path), command="an ablation")
     rows = [dataclasses.asdict(row) for row in grid.rows]
     cells: dict[str, Any] = {name: _plain(settings) for name, settings in grid.cells.items()}
     base, every_seed = dataclasses.asdict(grid.base), list(seeds)

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 import vasari
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.files import read_json, write_json
+from vasari.core.folders import default_folder, refuse_foreign
 from vasari.run.layout import RunDir
 from vasari.run.recipe import Recipe
 from vasari.run.upgrade import upgrade_recipe
@@ -37,9 +38,12 @@ def open_run(recipe: Recipe, out: Path | None) -> RunDir:
     those of its last command under `last`.
 
     Raises:
-        StateError: The folder holds a run of other settings, or settings that cannot be read.
+        ConfigError: There is no `out`, and the recipe's name is no name of a folder.
+        StateError: The folder holds a run of other settings, settings that cannot be read, or files
+            of others.
     """
-    run = RunDir(out or Path("runs") / recipe.name)
+    run = RunDir(out or default_folder(recipe.name))
+    refuse_foreign(run.root, is_ours=is_run, command="a training run")
     resolved = recipe.model_dump(mode="json")
     facts = {"schema": 1, "recipe": resolved, "seed": recipe.seed}
     now = _now()
@@ -52,6 +56,11 @@ def open_run(recipe: Recipe, out: Path | None) -> RunDir:
     if int(os.environ.get("RANK", "0")) == 0:
         write_json(run.settings, facts)
     return run
+
+
+def is_run(root: Path) -> bool:
+    """Whether a folder with files is that of a run: its settings are there."""
+    return (root / "settings.json").is_file()
 
 
 def open_existing(root: Path) -> RunDir:

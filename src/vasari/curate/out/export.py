@@ -12,19 +12,21 @@ take it.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
-import shutil
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import vasari
-from vasari.core.errors import StorageError
-from vasari.core.files import read_json, write_bytes, write_json
+from vasari.core.errors import StateError, StorageError
+from vasari.core.files import read_json, read_object, write_bytes, write_json
 from vasari.core.records import Prompt
 from vasari.curate.recipe import ExportName
 from vasari.curate.run.shards import file_hash
@@ -77,14 +79,11 @@ def write_exports(
     filled = {kind: prompts for kind, prompts in sets.items() if len(prompts)}
     wanted = {name for name in names if filled}
     try:
-        for other in (
-            [path for path in folder.iterdir() if path.name not in wanted]
-            if folder.is_dir()
-            else []
-        ):
-            shutil.rmtree(other) if other.is_dir() else other.unlink()
-        if not wanted:
-            shutil.rmtree(folder, ignore_errors=True)
+        for other in get_args(ExportName):
+            if other not in wanted:
+                _remove_written(folder / other)
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # unless something is in it
         for name in names if filled else ():
             place = folder / name
             made_from = (
@@ -110,24 +109,83 @@ def _write_afresh(
 
     The file that says what they were made from is written last.
     """
-    if folder.exists():
-        (folder / MADE_FROM).unlink(missing_ok=True)
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    refuse_exports_of_others(folder.parent, [name])
+    _remove_written(folder)
+    # Says whose files these are, should the run be killed now.
+    begun = {"fingerprint": "", "files": dict.fromkeys(_files_of(name), ""), "beside": {}}
+    write_json(folder / MADE_FROM, begun | {"images": 0})
     written = [
         path for kind, prompts in sets.items() for path in _write(folder, name, kind, prompts)
     ]
     hashes = {path.relative_to(folder).as_posix(): file_hash(path) for path in written}
-    if fingerprint:
-        beside = {path.name: file_hash(path) for path in folder.glob(_INFO)}
-        images = (
-            sum(1 for _ in (folder / "images").iterdir()) if (folder / "images").is_dir() else 0
-        )
-        write_json(
-            folder / MADE_FROM,
-            {"fingerprint": fingerprint, "files": hashes, "beside": beside, "images": images},
-        )
+    beside = {path.name: file_hash(path) for path in folder.glob(_INFO)}
+    images = sum(map(_is_image, _within(folder / "images")))
+    write_json(
+        folder / MADE_FROM,
+        {"fingerprint": fingerprint, "files": hashes, "beside": beside, "images": images},
+    )
     return hashes
+
+
+def refuse_exports_of_others(folder: Path, names: Sequence[ExportName]) -> None:
+    """Raise if a file that an export would write is there and was not written by an export.
+
+    Args:
+        folder: Folder of all exports.
+        names: Exports that are to be written.
+
+    Raises:
+        StateError: There is such a file.
+    """
+    for name in names:
+        place = folder / name
+        for file in sorted(_files_of(name) - _written(place)):
+            if os.path.lexists(place / file):
+                raise StateError(
+                    f"{place / file}: was not written by `vasari curate`; move it away, or choose"
+                    " another --out"
+                )
+
+
+def _files_of(name: str) -> set[str]:
+    """Names of the files, beside images, that an export may write into its folder."""
+    if name == "sharegpt":
+        return {"sft.json", "rl.json", _INFO, MADE_FROM}
+    return {"sft.parquet", "rl.parquet", MADE_FROM}
+
+
+def _written(folder: Path) -> set[str]:
+    """Names of the files of an export that are there as it wrote them; none in others' folders."""
+    made = read_object(folder / MADE_FROM)
+    if "fingerprint" not in made:
+        return set()
+    lists = [made.get(key) for key in ("files", "beside")]
+    return {MADE_FROM, *(name for found in lists if isinstance(found, dict) for name in found)}
+
+
+def _remove_written(folder: Path) -> None:
+    """Remove the files of an export, and its folder if nothing else is in it."""
+    own = _written(folder) & _files_of(folder.name)
+    if not own:
+        return
+    for path in _within(folder / "images"):
+        if _is_image(path):
+            path.unlink()
+    # What says whose files these are goes last.
+    for name in sorted(own, key=MADE_FROM.__eq__):
+        (folder / name).unlink(missing_ok=True)
+    for path in (folder / "images", folder):
+        with contextlib.suppress(OSError):
+            path.rmdir()  # unless something is in it
+
+
+def _within(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a file has the name that an image gets from its bytes."""
+    return re.fullmatch(r"[0-9a-f]{32}\.\w+", path.name) is not None
 
 
 def _left_whole(folder: Path, fingerprint: str) -> dict[str, str] | None:
@@ -141,7 +199,7 @@ def _left_whole(folder: Path, fingerprint: str) -> dict[str, str] | None:
             file_hash(folder / file) != value for file, value in (files | made["beside"]).items()
         ):
             return None
-        images = list((folder / "images").iterdir()) if made["images"] else []
+        images = [path for path in _within(folder / "images") if _is_image(path)]
         if len(images) != made["images"] or any(
             path.stem != _digest(path.read_bytes()) for path in images
         ):

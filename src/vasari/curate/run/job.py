@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,17 +12,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import vasari
-from vasari.core.errors import DataError, StateError, StorageError
-from vasari.core.files import read_json, write_bytes, write_json, writing
+from vasari.core.errors import DataError, StorageError
+from vasari.core.files import read_object, write_bytes, write_json, writing
+from vasari.core.folders import resolved
 from vasari.curate.out.card import make_card, set_counts
-from vasari.curate.out.export import write_exports
+from vasari.curate.out.export import refuse_exports_of_others, write_exports
 from vasari.curate.out.funnel import make_funnel, render
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.engine import Engine, LocalEngine
 from vasari.curate.run.models import Models
+from vasari.curate.run.own_folder import FILES, OwnFolder, locked
 from vasari.curate.run.pipeline import Run, Show
 from vasari.curate.run.rows import PromptRows
-from vasari.curate.run.shards import DROPPED_SCHEMA, StageFolder, dropped_tables, file_hash
+from vasari.curate.run.shards import (
+    DROPPED_SCHEMA,
+    StageFolder,
+    dropped_tables,
+    file_hash,
+    is_stage_folder,
+    remove_stage_folder,
+)
 from vasari.curate.run.stage_type import Requests, Stage
 from vasari.curate.stage import AskedModel
 from vasari.data.prompt_file import write_prompts
@@ -87,8 +93,13 @@ def curate(
         StateError: The run was stopped and can go on, or another process works in the folder.
         StorageError: The disk refused.
     """
-    root = root.resolve()
-    with locked(root), Models(recipe, base=base, root=root, retry_failed=retry_failed) as models:
+    root = resolved(root)
+    with (
+        locked(root) as folder,
+        Models(recipe, base=base, root=root, retry_failed=retry_failed) as models,
+    ):
+        folder.refuse_files_of_others(_files(recipe))
+        refuse_exports_of_others(root / "exports", recipe.exports)
         run = Run(
             recipe=recipe,
             base=base,
@@ -102,7 +113,7 @@ def curate(
             run.do(planned)
         sets = {output.branch: output for output in run.outputs if output.branch != "both"}
         _remove_stale(run)
-        return _write_all(run, sets, models)
+        return _write_all(run, folder, sets, models)
 
 
 def dry_run(
@@ -126,7 +137,7 @@ def dry_run(
         StateError: Another process works in the folder.
         StorageError: The disk refused.
     """
-    root = root.resolve()
+    root = resolved(root)
     with locked(root), Models(recipe, base=base, root=root) as models:
         run = Run(
             recipe=recipe,
@@ -165,32 +176,6 @@ def _forecast_stage(
         )
 
 
-@contextlib.contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """Context manager that locks a run's folder, so that no other run works in it.
-
-    Raises:
-        StateError: Another process works in it.
-        StorageError: The folder cannot be made.
-    """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        file = os.open(root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise StorageError(
-            f"{root}: the folder cannot be used: {error.strerror or error}"
-        ) from error
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise StateError(
-            f"{root}: another process curates in this folder; wait for it, or choose another --out"
-        ) from error
-    finally:
-        os.close(file)
-
-
 def decontamination(run: Run) -> dict[str, Any]:
     """Benchmarks that prompts were compared with, and number of prompts removed, or why none."""
     if why := run.recipe.why_not_decontaminated():
@@ -218,20 +203,26 @@ def decontamination(run: Run) -> dict[str, Any]:
     }
 
 
-def _write_all(run: Run, sets: Mapping[str, StageFolder], models: Models) -> Curated:
-    root, recipe = run.root, run.recipe
+def _files(recipe: CurationRecipe) -> list[str]:
+    """Names of the files that a recipe writes into its folder."""
+    sets = {"sft.parquet": recipe.sft, "rl.parquet": recipe.rl}
+    return [name for name in FILES if sets.get(name, recipe) is not None]
+
+
+def _write_all(
+    run: Run, folder: OwnFolder, sets: Mapping[str, StageFolder], models: Models
+) -> Curated:
+    root, recipe, claim = run.root, run.recipe, folder.claim
     funnel = make_funnel(recipe.name, run.outputs, decontamination(run))
-    hashes = {
-        name: _write_set(root / f"{name}.parquet", output, root) for name, output in sets.items()
-    }
+    hashes = {name: _write_set(folder, name, output) for name, output in sets.items()}
     for name in {"sft", "rl"} - set(sets):
-        (root / f"{name}.parquet").unlink(missing_ok=True)
-    _write_dropped(root / "dropped.parquet", run)
-    write_json(root / "funnel.json", funnel)
-    write_bytes(root / "funnel.html", render(funnel).encode("utf-8", "replace"))
+        folder.remove(f"{name}.parquet")
+    _write_dropped(claim("dropped.parquet"), run)
+    write_json(claim("funnel.json"), funnel)
+    write_bytes(claim("funnel.html"), render(funnel).encode("utf-8", "replace"))
     counts = {name: set_counts(output) for name, output in sets.items()}
-    write_bytes(root / "README.md", make_card(recipe, funnel, counts).encode("utf-8", "replace"))
-    dead = models.write_dead_letters(root / "dead_letters.jsonl")
+    write_bytes(claim("README.md"), make_card(recipe, funnel, counts).encode("utf-8", "replace"))
+    dead = models.write_dead_letters(claim("dead_letters.jsonl"))
     rows = {name: PromptRows(output.parts, root) for name, output in sets.items()}
     content = {name: output.hashes for name, output in sets.items()}
     exports = write_exports(root / "exports", recipe.exports, rows, content=content)
@@ -258,20 +249,26 @@ def _write_all(run: Run, sets: Mapping[str, StageFolder], models: Models) -> Cur
         "dead_letters": dead,
         "spending": models.spending(),
     }
-    write_json(root / "manifest.json", manifest)
+    write_json(claim("manifest.json"), manifest)
     return Curated(root=root, funnel=funnel, sizes=sizes)
 
 
-def _write_set(path: Path, output: StageFolder, root: Path) -> str | None:
+def _write_set(folder: OwnFolder, name: str, output: StageFolder) -> str | None:
     """Write a set with its images, and return the file's hash; None, and no file, if empty."""
-    before = path.parent / "manifest.json"
-    if before.exists() and path.exists():
-        written = read_json(before).get("sets", {}).get(path.stem, {})
-        if written.get("shards") == list(output.hashes) and written.get("hash") == file_hash(path):
-            return str(written["hash"])
+    root, file = folder.root, f"{name}.parquet"
     if not output.num_kept:
-        path.unlink(missing_ok=True)
+        folder.remove(file)
         return None
+    path = folder.claim(file)
+    sets = read_object(root / "manifest.json").get("sets")
+    written = sets.get(name) if isinstance(sets, dict) else None
+    if (
+        isinstance(written, dict)
+        and written.get("shards") == list(output.hashes)
+        and path.is_file()
+        and written.get("hash") == file_hash(path)
+    ):
+        return str(written["hash"])
     write_prompts(path, PromptRows(output.parts, root))
     return file_hash(path)
 
@@ -289,11 +286,11 @@ def _write_dropped(path: Path, run: Run) -> None:
 
 
 def _remove_stale(run: Run) -> None:
-    """Remove the folders of stages that this recipe does not have."""
+    """Remove what stages that this recipe does not have wrote, and nothing else."""
     known = {output.folder for output in run.outputs}
     for folder in (run.root / "stages").iterdir():
-        if folder not in known:
-            shutil.rmtree(folder, ignore_errors=True)
+        if folder not in known and not folder.is_symlink() and is_stage_folder(folder):
+            remove_stage_folder(folder)
 
 
 def _all_requests(prompts: PromptRows, requests: Requests, model: AskedModel) -> Iterator[Request]:

@@ -16,7 +16,7 @@ from vasari.core.progress import Tell, silent
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.engine import Engine, LocalEngine, Work
 from vasari.curate.run.models import Models
-from vasari.curate.run.reading import read_entries
+from vasari.curate.run.reading import images_are_lost, read_entries
 from vasari.curate.run.rows import Shard, read_shard, row_starts
 from vasari.curate.run.shards import StageFolder, source_of
 from vasari.curate.run.stage_type import Decide, Given, Stage
@@ -107,6 +107,9 @@ class Run:
                     work = self._spread if stage.spread else self._work
                     work(stage, folder, before.parts, tell)
             folder.close(num_shards)
+        elif before is None and images_are_lost(folder, self.root):
+            with self._watch(folder):
+                self._read(folder)
         self.outputs.append(folder)
 
     def do_without_asking(self, planned: Planned) -> bool:

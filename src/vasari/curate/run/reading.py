@@ -19,6 +19,7 @@ from vasari.core.records import ImageRef, Prompt
 from vasari.curate.match.decontaminate import BenchmarkEntry, BenchmarkIndex, LeakSettings
 from vasari.curate.match.image_hash import index_images
 from vasari.curate.recipe import CurationRecipe, SourceEntry
+from vasari.curate.run.rows import read_table
 from vasari.curate.run.shards import StageFolder
 from vasari.curate.stage import Dropped
 from vasari.data.images import read_image_bytes
@@ -174,6 +175,23 @@ def read_entries(
     return number
 
 
+def images_are_lost(folder: StageFolder, root: Path) -> bool:
+    """Whether images that were saved in the run's folder when the sources were read are gone."""
+    for part in folder.parts:
+        column = read_table(part, ("images.list.element.path",)).column("images").combine_chunks()
+        for name in column.flatten().field("path").unique().to_pylist():
+            if name.startswith(f"{IMAGES}/") and not _is_filled(os.path.join(root, name)):  # noqa: PTH118
+                return True
+    return False
+
+
+def _is_filled(path: str) -> bool:
+    try:
+        return os.stat(path).st_size > 0  # noqa: PTH116  (a million times)
+    except OSError:
+        return False
+
+
 @dataclasses.dataclass
 class _Shard:
     """Rows of one shard that wait to be written."""
@@ -227,7 +245,7 @@ def _kept_image(ref: ImageRef, prompt_id: str, root: Path) -> ImageRef:
     digest = hashlib.sha256(data).hexdigest()
     suffix = next((name for magic, name in _SUFFIXES if data.startswith(magic)), "img")
     path = root / IMAGES / digest[:2] / f"{digest}.{suffix}"
-    if not path.exists():
+    if not _is_filled(str(path)):
         write_bytes(path, data)
     return ImageRef(path=str(path))
 

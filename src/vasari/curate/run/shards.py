@@ -6,9 +6,10 @@ shards it reads. The same fingerprint finds its finished shards again; another o
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import shutil
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vasari.core.errors import StateError
-from vasari.core.files import read_json, write_json
+from vasari.core.files import read_json, read_object, write_json
 from vasari.core.records import Prompt
 from vasari.curate.run.rows import ImageFacts, write_rows, write_table
 from vasari.curate.stage import FAILED, Dropped
@@ -40,6 +41,45 @@ DROPPED_SCHEMA = pa.schema(
         ),
     ]
 )
+
+
+_SHARD_FILE = re.compile(r"(begun|manifest|counts-\d+)\.json|(part|dropped)-\d+\.parquet")
+_FOLDER = re.compile(r"\d\d+-\w+(-\w+)?")
+
+
+def is_shard_file(name: str) -> bool:
+    """Whether a file of this name is one that a stage writes in its folder."""
+    return _SHARD_FILE.fullmatch(name) is not None
+
+
+def is_stage_folder(folder: Path) -> bool:
+    """Whether a folder was written by a stage: its name and the settings in it say so."""
+    return _FOLDER.fullmatch(folder.name) is not None and any(
+        "fingerprint" in read_object(folder / name) for name in ("manifest.json", "begun.json")
+    )
+
+
+def remove_stage_folder(folder: Path) -> None:
+    """Remove what a stage wrote in a folder, and the folder if nothing else is in it.
+
+    Raises:
+        StateError: Something lies there that no stage wrote.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise StateError(f"{folder}: is no folder of a stage; move it away, and run again")
+    if not folder.exists():
+        return
+    names = [path.name for path in folder.iterdir()]
+    if any(map(is_shard_file, names)) and not is_stage_folder(folder):
+        raise StateError(
+            f"{folder}: holds files that no stage has written; move it away, and run again"
+        )
+    # What says whose folder it is goes last.
+    for name in sorted(names, key=lambda name: name in ("manifest.json", "begun.json")):
+        if is_shard_file(name):
+            (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # others have files there
+        folder.rmdir()
 
 
 class StageFolder:
@@ -84,38 +124,62 @@ class StageFolder:
     @property
     def is_done(self) -> bool:
         """Whether an earlier run has finished the stage, with these settings and inputs."""
-        return self.manifest.exists() and bool(
-            read_json(self.manifest).get("fingerprint") == self.fingerprint
+        found = read_object(self.manifest)
+        return (
+            found.get("fingerprint") == self.fingerprint
+            and isinstance(found.get("counts"), dict)
+            and not self._damaged(found)
         )
 
     def open(self, *, retry_failed: bool = False) -> bool:
         """Return whether the stage is done already; if it is not, prepare its folder.
 
-        Shards that an earlier run finished stay.
+        Shards that an earlier run finished stay, unless they were damaged since.
 
         Args:
             retry_failed: Begin anew where requests failed for good: the answers are kept, so only
                 those are asked again.
+
+        Raises:
+            StateError: Files lie there that no stage has written.
         """
-        if self.is_done and not (retry_failed and _num_failed(read_json(self.manifest)["counts"])):
-            return True
+        finished = read_object(self.manifest)
+        if self.is_done:
+            if not (retry_failed and _num_failed(finished["counts"])):
+                return True
+            remove_stage_folder(self.folder)
+        elif finished.get("fingerprint") == self.fingerprint:
+            for name in self._damaged(finished):
+                self._counts(_number(name)).unlink(missing_ok=True)
         begun = self.folder / "begun.json"
-        if not (
-            begun.exists()
-            and read_json(begun).get("fingerprint") == self.fingerprint
-            and not self.manifest.exists()
-        ):
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if read_object(begun).get("fingerprint") == self.fingerprint:
+            self.manifest.unlink(missing_ok=True)
+        else:
+            remove_stage_folder(self.folder)
             write_json(begun, {"fingerprint": self.fingerprint} | self.state)
         return False
+
+    def _damaged(self, finished: Mapping[str, Any]) -> list[str]:
+        """Names of the shard files of a finished stage that are missing, or not as written."""
+        shards = finished.get("shards")
+        if not isinstance(shards, dict):
+            return []
+        return [
+            name
+            for name, digest in shards.items()
+            if not is_shard_file(name)
+            or not self.has(_number(name))
+            or file_hash(self.folder / name) != digest
+            or not _is_table(self._dropped(_number(name)))
+        ]
 
     def part(self, number: int) -> Path:
         """Path of the file with the prompts of shard `number` that the stage keeps."""
         return self.folder / f"part-{number:05d}.parquet"
 
     def has(self, number: int) -> bool:
-        """Whether the stage has finished shard `number`: its row counts, written last, exist."""
-        return self._counts(number).exists()
+        """Whether the stage has finished shard `number`: its counts, written last, are whole."""
+        return "notes" in read_object(self._counts(number)) and self.part(number).is_file()
 
     def write(
         self,
@@ -258,9 +322,14 @@ def dropped_tables(outputs: Iterable[StageFolder]) -> Iterator[pa.Table]:
     """Yield the Arrow tables of dropped rows, one for each shard of each stage."""
     for output in outputs:
         for path in output.parts:
-            yield pq.read_table(
-                path.with_name(path.name.replace("part-", "dropped-")), schema=DROPPED_SCHEMA
-            )
+            place = path.with_name(path.name.replace("part-", "dropped-"))
+            try:
+                yield pq.read_table(place, schema=DROPPED_SCHEMA)
+            except (OSError, pa.ArrowException) as error:
+                raise StateError(
+                    f"{place}: a table of dropped rows cannot be read ({error}); remove it, and run"
+                    " again"
+                ) from error
 
 
 def file_hash(path: Path) -> str:
@@ -278,3 +347,17 @@ def _num_failed(counts: Mapping[str, Any]) -> int:
         if name.endswith(FAILED)
     )
     return int(dropped + sum(n for name, n in counts["notes"].items() if name.endswith(FAILED)))
+
+
+def _number(name: str) -> int:
+    """Number of the shard in the name of its file."""
+    return int(re.sub(r"\D", "", name) or 0)
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a Parquet file has its end, where its columns are listed."""
+    try:
+        pq.read_metadata(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from vasari.core.errors import ConfigError
+from vasari.core.files import read_object
+from vasari.core.folders import refuse_foreign
 from vasari.core.plugins import names_from_a_file
 from vasari.core.progress import stage
 from vasari.core.settings import Named, Settings, parse_settings, read_content
@@ -196,10 +198,17 @@ def collect_recipe(
         StateError: Files in the folder cannot be read.
         StorageError: The disk refused.
     """
+    refuse_foreign(out, is_ours=_is_evaluation, command="an evaluation on benchmarks")
     with _policy(recipe, plan, out) as policy:
         open_folder(BenchmarkDir(out), plan, model=_model_facts(recipe), resume=resume)
         with stage("rollouts") as tell:
             return collect_benchmarks(policy, plan, out, name=recipe.shown_name, tell=tell)
+
+
+def _is_evaluation(root: Path) -> bool:
+    """Whether a folder with files is that of an evaluation, or has only a server's responses."""
+    names = {path.name for path in root.iterdir()}
+    return "vasari" in read_object(root / "recipe.json") or names == {"responses"}
 
 
 def score_recipe(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from vasari.core.errors import ConfigError, StateError, VasariError
 from vasari.core.files import free_bytes
+from vasari.core.folders import default_folder
 from vasari.model import resolve_model
 from vasari.model.path import require_training
 from vasari.run.checks import grpo_problems, sft_problems, token_counter
@@ -175,7 +176,7 @@ class _Planner:
             refresh = training.refresh or Count(least=0, most=0)
             total += group_bytes(training.train + refresh, tokens["train"])
             total += group_bytes(Count(least=0, most=0), tokens.get("refresh", 0.0))
-        free = free_bytes(self._options.out or Path("runs") / recipe.name)
+        free = free_bytes(self._options.out or default_folder(recipe.name))
         if total > free:
             self._problems.append(
                 ConfigError(

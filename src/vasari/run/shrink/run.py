@@ -15,6 +15,7 @@ import yaml
 
 from vasari.core.errors import StateError
 from vasari.core.files import write_bytes
+from vasari.core.folders import default_folder
 from vasari.core.plugins import allowed_plugins
 from vasari.model.path import SHIPPED, require_training, resolve_model
 from vasari.run.layout import RunDir
@@ -48,8 +49,8 @@ def shrink(recipe_path: Path, out: Path | None, overrides: Sequence[str], *, tel
     """
     recipe = load_recipe(recipe_path, overrides)
     require_training()
-    folder = out or Path("runs") / f"{recipe.name}_shrunk"
-    if folder.exists() and any(folder.iterdir()):
+    folder = out or default_folder(f"{recipe.name}_shrunk")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise StateError(f"{folder}: holds something already; remove it, or choose another --out")
     small = _prepare(recipe, recipe_path.parent, folder, tell)
     run = RunDir(folder / "run")
