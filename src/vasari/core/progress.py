@@ -16,10 +16,10 @@ from rich.progress import (
     Progress,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 SECONDS_BETWEEN_LINES = 15.0
+_MOST_NOTES = 400
 
 
 class Tell(Protocol):
@@ -32,6 +32,55 @@ class Tell(Protocol):
 
 def silent(done: int, total: int, note: str = "") -> None:
     """Do nothing; a progress callback for callers that want no display."""
+
+
+class Pace:
+    """Estimate of the time left, from when how much was done.
+
+    It goes by the later half of the time so far, since a run that goes on begins with what is done
+    already; where units take longer and longer, what is left is expected to go on like that, up to
+    twice as long.
+    """
+
+    def __init__(self, started: float) -> None:
+        self._seen = [(started, 0.0)]
+
+    def tell(self, now: float, done: float) -> None:
+        """Note that so much is done at a time in seconds; earlier notes of more are forgotten."""
+        while len(self._seen) > 1 and self._seen[-1][1] > done:
+            self._seen.pop()
+        self._seen.append((now, done))
+        if len(self._seen) > _MOST_NOTES:
+            del self._seen[1::2]
+
+    def seconds_left(self, now: float, total: float) -> float | None:
+        """Seconds until all is done; None before anything is."""
+        started, done = self._seen[0][0], self._seen[-1][1]
+        middle = self._done_at((started + now) / 2)
+        if done <= 0 or now <= started:
+            return None
+        half = (now - started) / 2
+        # Where nothing was done of late, the mean of all the time.
+        late = half / (done - middle) if done > middle else 2 * half / done
+        rise = 0.0
+        if 0 < middle < done:
+            rise = (late - half / middle) / (done / 2)
+        ahead = (total + done) / 2 - (middle + done) / 2
+        each = min(max(late, late + rise * ahead), 2 * late)
+        return each * max(0.0, total - done)
+
+    def _done_at(self, moment: float) -> float:
+        """How much was done at a moment, on a straight line between two notes."""
+        before, after = self._seen[0], self._seen[-1]
+        for note in self._seen:
+            if note[0] > moment:
+                after = note
+                break
+            before = note
+        if after[0] <= before[0]:
+            return before[1]
+        share = min(1.0, (moment - before[0]) / (after[0] - before[0]))
+        return before[1] + share * (after[1] - before[1])
 
 
 @contextmanager
@@ -51,15 +100,22 @@ def stage(name: str) -> Iterator[Tell]:
         )
         with Progress(
             *columns,
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             TextColumn("{task.fields[note]}"),
             console=console,
             transient=True,
         ) as bar:
-            task = bar.add_task(name, total=None, note="")
-            yield lambda done, total, note="": bar.update(
-                task, completed=done, total=total, note=note
-            )
+            task = bar.add_task(name, total=None, note="", left="")
+            pace = Pace(started)
+
+            def show(done: int, total: int, note: str = "") -> None:
+                now = time.monotonic()
+                pace.tell(now, done)
+                left = pace.seconds_left(now, total)
+                told = "" if left is None else f"about {_spell(left)} left"
+                bar.update(task, completed=done, total=total, note=note, left=told)
+
+            yield show
     else:
         yield _Lines(name)
     console.print(f"{name}: done in {_spell(time.monotonic() - started)}", highlight=False)
@@ -70,15 +126,16 @@ class _Lines:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._started = time.monotonic()
-        self._last = self._started
+        self._last = time.monotonic()
+        self._pace = Pace(self._last)
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
-        if now - self._last < SECONDS_BETWEEN_LINES or done <= 0:
+        self._pace.tell(now, done)
+        left = self._pace.seconds_left(now, total)
+        if now - self._last < SECONDS_BETWEEN_LINES or left is None:
             return
         self._last = now
-        left = (now - self._started) / done * max(0, total - done)
         sys.stderr.write(
             f"{self._name}: {done}/{total}, about {_spell(left)}"
             f" left{'; ' + note if note else ''}\n"

@@ -63,8 +63,9 @@ def write_exports(
 ) -> dict[str, str]:
     """Write curated sets in other trainers' formats; return file hashes by path in `folder`.
 
-    An export that is there already, whole and made from the same content, is left as it is; others
-    that an earlier run left are removed.
+    An export that is there already, whole and made from the same content, is left as it is; files
+    of others that an earlier run left are removed. What no export wrote is left, unless it has the
+    name of a file that is written (`refuse_exports_of_others`).
 
     Args:
         folder: Folder of all exports; each export has its own folder in it.
@@ -81,7 +82,7 @@ def write_exports(
     try:
         for other in get_args(ExportName):
             if other not in wanted:
-                _remove_written(folder / other)
+                _remove(folder / other, _written(folder / other) & _files_of(other))
         with contextlib.suppress(OSError):
             folder.rmdir()  # unless something is in it
         for name in names if filled else ():
@@ -109,8 +110,7 @@ def _write_afresh(
 
     The file that says what they were made from is written last.
     """
-    refuse_exports_of_others(folder.parent, [name])
-    _remove_written(folder)
+    _remove(folder, _files_of(name))
     # Says whose files these are, should the run be killed now.
     begun = {"fingerprint": "", "files": dict.fromkeys(_files_of(name), ""), "beside": {}}
     write_json(folder / MADE_FROM, begun | {"images": 0})
@@ -163,9 +163,8 @@ def _written(folder: Path) -> set[str]:
     return {MADE_FROM, *(name for found in lists if isinstance(found, dict) for name in found)}
 
 
-def _remove_written(folder: Path) -> None:
-    """Remove the files of an export, and its folder if nothing else is in it."""
-    own = _written(folder) & _files_of(folder.name)
+def _remove(folder: Path, own: set[str]) -> None:
+    """Remove an export's own files and images, and its folder if nothing else is in it."""
     if not own:
         return
     for path in _within(folder / "images"):

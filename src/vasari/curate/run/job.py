@@ -99,7 +99,8 @@ def curate(
         Models(recipe, base=base, root=root, retry_failed=retry_failed) as models,
     ):
         folder.refuse_files_of_others(_files(recipe))
-        refuse_exports_of_others(root / "exports", recipe.exports)
+        others = [name for name in recipe.exports if not folder.has_written(f"exports/{name}")]
+        refuse_exports_of_others(root / "exports", others)
         run = Run(
             recipe=recipe,
             base=base,
@@ -225,6 +226,7 @@ def _write_all(
     dead = models.write_dead_letters(claim("dead_letters.jsonl"))
     rows = {name: PromptRows(output.parts, root) for name, output in sets.items()}
     content = {name: output.hashes for name, output in sets.items()}
+    folder.note(*(f"exports/{name}" for name in recipe.exports))
     exports = write_exports(root / "exports", recipe.exports, rows, content=content)
     sizes = {name: output.num_kept for name, output in sets.items()}
     manifest = {

@@ -97,10 +97,18 @@ class OwnFolder:
             StateError: It is there, and was not written by a curation.
         """
         self.refuse_files_of_others([name])
-        if name not in self._wrote:
-            self._wrote.add(name)
-            self._write_marker()
+        self.note(name)
         return self.root / name
+
+    def has_written(self, name: str) -> bool:
+        """Whether curations have written a file, or an export by its folder `exports/NAME`."""
+        return name in self._wrote
+
+    def note(self, *names: str) -> None:
+        """List files, or exports by their folders, as the curation's."""
+        if not self._wrote.issuperset(names):
+            self._wrote.update(names)
+            self._write_marker()
 
     def remove(self, name: str) -> None:
         """Remove a file if a curation wrote it."""
@@ -154,12 +162,13 @@ def _written(root: Path) -> set[str]:
     """Names of the files that curations have written; of an older version by its manifest."""
     listed = read_object(root / MARKER).get("wrote")
     if isinstance(listed, list):
-        return {name for name in listed if name in FILES}
+        return {name for name in listed if isinstance(name, str)}
     manifest = read_object(root / "manifest.json")
     if not _is_manifest(manifest):
         return set()
     lacking = {"sft", "rl"} - set(manifest["sets"])
-    return set(FILES) - {f"{name}.parquet" for name in lacking}
+    exports = {f"exports/{name.partition('/')[0]}" for name in manifest.get("exports") or ()}
+    return set(FILES) - {f"{name}.parquet" for name in lacking} | exports
 
 
 def _is_manifest(found: dict[str, Any]) -> bool:

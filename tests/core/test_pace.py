@@ -1,0 +1,73 @@
+"""The time left is told within a factor of two: of work that goes on evenly, that was begun by an
+earlier run, and that takes longer and longer."""
+
+import math
+
+import pytest
+
+from vasari.core.progress import Pace
+
+TOTAL = 1000
+
+
+def evenly(done):
+    return 60.0 * done / TOTAL
+
+
+def begun_before(done):
+    """The first third was done by an earlier run, and is read in a second."""
+    return done / 333 if done <= 333 else 1.0 + 0.5 * (done - 333)
+
+
+def longer_and_longer(done):
+    """Each unit is compared with all before it."""
+    return 600.0 * (done / TOTAL) ** 2
+
+
+def in_blocks(done):
+    """Blocks of a hundred, whose last answers are waited for."""
+    return 3.0 * (done // 100) + 0.01 * (done % 100)
+
+
+def slower_at_the_start(done):
+    return 20.0 + 0.02 * done if done else 0.0
+
+
+def told(finished_at, done):
+    """What is told when so much is done, and what is then truly left."""
+    pace = Pace(0.0)
+    for unit in range(1, done + 1):
+        pace.tell(finished_at(unit), unit)
+    left = pace.seconds_left(finished_at(done), TOTAL)
+    return left, finished_at(TOTAL) - finished_at(done)
+
+
+@pytest.mark.parametrize("done", [250, 400, 500, 700, 900])
+@pytest.mark.parametrize("work", [evenly, longer_and_longer, in_blocks])
+def test_the_time_left_is_within_a_factor_of_two(work, done):
+    left, truly = told(work, done)
+    assert truly / 2 <= left <= truly * 2
+
+
+@pytest.mark.parametrize("done", [400, 500, 700, 900])
+@pytest.mark.parametrize("work", [begun_before, slower_at_the_start])
+def test_what_was_done_before_does_not_mislead_for_long(work, done):
+    left, truly = told(work, done)
+    assert truly / 2 <= left <= truly * 2
+
+
+def test_nothing_is_told_before_anything_is_done():
+    pace = Pace(5.0)
+    assert pace.seconds_left(9.0, 10) is None
+    pace.tell(9.0, 0)
+    assert pace.seconds_left(9.0, 10) is None
+    pace.tell(5.0, 3)
+    assert pace.seconds_left(5.0, 10) is None
+
+
+def test_a_stop_in_the_middle_and_a_step_back_leave_a_number():
+    pace = Pace(0.0)
+    for moment, done in ((1.0, 10), (2.0, 50), (3.0, 20), (100.0, 20)):
+        pace.tell(moment, done)
+        assert math.isfinite(pace.seconds_left(moment, 100))
+    assert pace.seconds_left(100.0, 100) == pytest.approx(400.0, rel=0.5)
