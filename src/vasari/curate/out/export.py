@@ -15,8 +15,6 @@ import base64
 import contextlib
 import hashlib
 import json
-import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -25,9 +23,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import vasari
-from vasari.core.errors import StateError, StorageError
-from vasari.core.files import read_json, read_object, write_bytes, write_json
+from vasari.core.errors import StorageError
+from vasari.core.files import read_json, write_bytes, write_json
 from vasari.core.records import Prompt
+from vasari.curate.out.export_folder import (
+    DATASET_INFO,
+    MADE_FROM,
+    entries,
+    files_of,
+    files_written,
+    is_export_image,
+    remove_export,
+)
 from vasari.curate.recipe import ExportName
 from vasari.curate.run.shards import file_hash
 from vasari.data.prompt_file import stored_images
@@ -42,14 +49,10 @@ _PARTS = pa.list_(
     )
 )
 _SUFFIX = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp", b"GIF8": "gif"}
-_INFO = "dataset_info.json"
 _ROWS_PER_GROUP = 256
 
 EXPORT_SCHEMA = 1
 """Version of the export formats; a new version makes existing exports again."""
-
-MADE_FROM = "made_from.json"
-"""Name of the file that says what an export was made from, written after the export's files."""
 
 Row = dict[str, Any]
 
@@ -65,7 +68,7 @@ def write_exports(
 
     An export that is there already, whole and made from the same content, is left as it is; files
     of others that an earlier run left are removed. What no export wrote is left, unless it has the
-    name of a file that is written (`refuse_exports_of_others`).
+    name of a file that is written (`export_folder.refuse_exports_of_others`).
 
     Args:
         folder: Folder of all exports; each export has its own folder in it.
@@ -82,7 +85,7 @@ def write_exports(
     try:
         for other in get_args(ExportName):
             if other not in wanted:
-                _remove(folder / other, _written(folder / other) & _files_of(other))
+                remove_export(folder / other, files_written(folder / other) & files_of(other))
         with contextlib.suppress(OSError):
             folder.rmdir()  # unless something is in it
         for name in names if filled else ():
@@ -110,81 +113,21 @@ def _write_afresh(
 
     The file that says what they were made from is written last.
     """
-    _remove(folder, _files_of(name))
+    remove_export(folder, files_of(name))
     # Says whose files these are, should the run be killed now.
-    begun = {"fingerprint": "", "files": dict.fromkeys(_files_of(name), ""), "beside": {}}
+    begun = {"fingerprint": "", "files": dict.fromkeys(files_of(name), ""), "beside": {}}
     write_json(folder / MADE_FROM, begun | {"images": 0})
     written = [
         path for kind, prompts in sets.items() for path in _write(folder, name, kind, prompts)
     ]
     hashes = {path.relative_to(folder).as_posix(): file_hash(path) for path in written}
-    beside = {path.name: file_hash(path) for path in folder.glob(_INFO)}
-    images = sum(map(_is_image, _within(folder / "images")))
+    beside = {path.name: file_hash(path) for path in folder.glob(DATASET_INFO)}
+    images = sum(map(is_export_image, entries(folder / "images")))
     write_json(
         folder / MADE_FROM,
         {"fingerprint": fingerprint, "files": hashes, "beside": beside, "images": images},
     )
     return hashes
-
-
-def refuse_exports_of_others(folder: Path, names: Sequence[ExportName]) -> None:
-    """Raise if a file that an export would write is there and was not written by an export.
-
-    Args:
-        folder: Folder of all exports.
-        names: Exports that are to be written.
-
-    Raises:
-        StateError: There is such a file.
-    """
-    for name in names:
-        place = folder / name
-        for file in sorted(_files_of(name) - _written(place)):
-            if os.path.lexists(place / file):
-                raise StateError(
-                    f"{place / file}: was not written by `vasari curate`; move it away, or choose"
-                    " another --out"
-                )
-
-
-def _files_of(name: str) -> set[str]:
-    """Names of the files, beside images, that an export may write into its folder."""
-    if name == "sharegpt":
-        return {"sft.json", "rl.json", _INFO, MADE_FROM}
-    return {"sft.parquet", "rl.parquet", MADE_FROM}
-
-
-def _written(folder: Path) -> set[str]:
-    """Names of the files of an export that are there as it wrote them; none in others' folders."""
-    made = read_object(folder / MADE_FROM)
-    if "fingerprint" not in made:
-        return set()
-    lists = [made.get(key) for key in ("files", "beside")]
-    return {MADE_FROM, *(name for found in lists if isinstance(found, dict) for name in found)}
-
-
-def _remove(folder: Path, own: set[str]) -> None:
-    """Remove an export's own files and images, and its folder if nothing else is in it."""
-    if not own:
-        return
-    for path in _within(folder / "images"):
-        if _is_image(path):
-            path.unlink()
-    # What says whose files these are goes last.
-    for name in sorted(own, key=MADE_FROM.__eq__):
-        (folder / name).unlink(missing_ok=True)
-    for path in (folder / "images", folder):
-        with contextlib.suppress(OSError):
-            path.rmdir()  # unless something is in it
-
-
-def _within(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
-
-
-def _is_image(path: Path) -> bool:
-    """Whether a file has the name that an image gets from its bytes."""
-    return re.fullmatch(r"[0-9a-f]{32}\.\w+", path.name) is not None
 
 
 def _left_whole(folder: Path, fingerprint: str) -> dict[str, str] | None:
@@ -198,7 +141,7 @@ def _left_whole(folder: Path, fingerprint: str) -> dict[str, str] | None:
             file_hash(folder / file) != value for file, value in (files | made["beside"]).items()
         ):
             return None
-        images = [path for path in _within(folder / "images") if _is_image(path)]
+        images = [path for path in entries(folder / "images") if is_export_image(path)]
         if len(images) != made["images"] or any(
             path.stem != _digest(path.read_bytes()) for path in images
         ):
@@ -376,7 +319,7 @@ def _write_sharegpt(folder: Path, kind: str, prompts: Sequence[Prompt]) -> list[
             )
             file.write(("[\n" if place == 0 else ",\n") + json.dumps(row, ensure_ascii=False))
         file.write("\n]\n")
-    info = folder / _INFO
+    info = folder / DATASET_INFO
     known = json.loads(info.read_text()) if info.exists() else {}
     tags = {
         "role_tag": "role",

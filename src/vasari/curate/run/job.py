@@ -16,7 +16,8 @@ from vasari.core.errors import DataError, StorageError
 from vasari.core.files import read_object, write_bytes, write_json, writing
 from vasari.core.folders import resolved
 from vasari.curate.out.card import make_card, set_counts
-from vasari.curate.out.export import refuse_exports_of_others, write_exports
+from vasari.curate.out.export import write_exports
+from vasari.curate.out.export_folder import refuse_exports_of_others
 from vasari.curate.out.funnel import make_funnel, render
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.engine import Engine, LocalEngine
