@@ -17,8 +17,10 @@ from vasari.run.layout import RunDir
 from vasari.run.prompts import prepare_prompts
 from vasari.run.recipe import Recipe, load_recipe
 from vasari.run.requirements import require_packages
+from vasari.run.together import open_together, require_same_model
 from vasari.sample import make_sampler
 from vasari.sample.registry import SAMPLERS
+from vasari.train.processes import start_processes
 
 ALL = "all"
 """Sampler name for which the quickstart compares the recipe's sampler with uniform and VAS."""
@@ -35,17 +37,23 @@ def sft(
     Returns:
         The folder of the weights; None on all processes but the main one.
     """
-    recipe = load_recipe(recipe_path, overrides)
-    require_packages(recipe, "sft")
-    _require_model(recipe, recipe_path.parent)
-    from vasari.run.training import run_sft  # noqa: PLC0415  (torch takes seconds to import)
-    from vasari.train.processes import start_processes  # noqa: PLC0415
+
+    def read() -> Recipe:
+        recipe = load_recipe(recipe_path, overrides)
+        require_packages(recipe, "sft")
+        _require_model(recipe, recipe_path.parent)
+        return recipe
 
     with start_processes() as processes:
-        run = processes.main_first(lambda: open_run(recipe, out))
-        prompts = processes.main_first(
-            lambda: prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
+        recipe = processes.everywhere(read)
+        from vasari.run.training import run_sft  # noqa: PLC0415  (torch takes seconds to import)
+
+        options = {"--resume": resume}
+        run, prompts = open_together(
+            processes, recipe, out, recipe_folder=recipe_path.parent, options=options
         )
+        if recipe.model.path is not None:
+            require_same_model(processes, resolve_model(recipe.model.path, recipe_path.parent))
         model = run_sft(recipe, run, prompts, recipe_folder=recipe_path.parent, resume=resume)
         return model if processes.is_main else None
 
@@ -63,20 +71,27 @@ def train(
     Returns:
         The folder of the best weights; None on all processes but the main one.
     """
-    recipe = load_recipe(recipe_path, overrides)
-    arm = require_allowed(sampler or recipe.sampler.name, SAMPLERS, kind="sampler")
-    require_packages(recipe, "grpo")
-    if recipe.sft is None:
-        _require_model(recipe, recipe_path.parent)
-    from vasari.run.training import run_grpo  # noqa: PLC0415
-    from vasari.train.processes import start_processes  # noqa: PLC0415
+
+    def read() -> tuple[Recipe, str]:
+        recipe = load_recipe(recipe_path, overrides)
+        arm = require_allowed(sampler or recipe.sampler.name, SAMPLERS, kind="sampler")
+        require_packages(recipe, "grpo")
+        if recipe.sft is None:
+            _require_model(recipe, recipe_path.parent)
+        return recipe, arm
 
     with start_processes() as processes:
-        run = processes.main_first(lambda: open_run(recipe, out))
-        prompts = processes.main_first(
-            lambda: prepare_prompts(recipe, run, recipe_folder=recipe_path.parent)
+        recipe, arm = processes.everywhere(read)
+        from vasari.run.training import run_grpo  # noqa: PLC0415  (torch takes seconds to import)
+
+        options = {"--sampler": sampler, "--resume": resume}
+        run, prompts = open_together(
+            processes, recipe, out, recipe_folder=recipe_path.parent, options=options
         )
-        start = starting_point(recipe, run, recipe_folder=recipe_path.parent)
+        start = processes.everywhere(
+            lambda: starting_point(recipe, run, recipe_folder=recipe_path.parent)
+        )
+        require_same_model(processes, start)
         best = run_grpo(recipe, run, prompts, arm=arm, start=start, resume=resume)
         return best if processes.is_main else None
 

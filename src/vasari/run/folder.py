@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import importlib.metadata
 import logging
 import os
 import platform
@@ -16,17 +14,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import vasari
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.files import read_json, write_json
 from vasari.core.folders import default_folder, refuse_foreign
+from vasari.core.versions import installed_versions
 from vasari.run.layout import RunDir
 from vasari.run.recipe import Recipe
 from vasari.run.upgrade import upgrade_recipe
 
 logger = logging.getLogger(__name__)
 
-_VERSIONS = ("torch", "transformers", "trl", "accelerate", "peft", "datasets", "numpy", "pillow")
 _MAY_CHANGE = {"evaluate", "name"}
 """Parts of a recipe that a later command may change in the same folder."""
 
@@ -134,12 +131,8 @@ def _first_difference(key: str, old: Any, new: Any) -> str:
 
 def _now() -> dict[str, Any]:
     """Facts on this command: versions, time, words, machine."""
-    versions = {"vasari": vasari.__version__, "python": platform.python_version()}
-    for package in _VERSIONS:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
     return {
-        "versions": versions,
+        "versions": installed_versions(),
         "started": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
         "command": _command(sys.argv),
         "machine": {"cpus": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},

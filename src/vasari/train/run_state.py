@@ -58,7 +58,7 @@ class RunState:
             "drawn": self.drawn.state_dict(),
         }
         names = {"sampler": sampler["sampler"], "gate": gate["gate"]}
-        write_json(folder / RUN_FILE, {"schema": 2, **facts, **names, "settings": self._settings()})
+        write_json(folder / RUN_FILE, {"schema": 2, **facts, **names, "settings": self.settings()})
 
     def load(self, folder: Path) -> None:
         """Restore sampler, gate and counts from a checkpoint; log which settings changed since.
@@ -83,10 +83,10 @@ class RunState:
         self.ledger.load_state_dict(saved["ledger"])
         self.drawn.load_state_dict(saved.get("drawn", {}))
         self.batch = int(saved["batch"])
-        _tell_changes(folder, saved.get("settings", {}), self._settings())
+        _tell_changes(folder, saved.get("settings", {}), self.settings())
 
-    def _settings(self) -> dict[str, Any]:
-        """The settings of the sampler and of the gate, as JSON values."""
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of the sampler and of the gate, as JSON values."""
         found = {"sampler": self.sampler.made_with, "gate": self.gate.made_with}
         known = {
             what: dataclasses.asdict(own)  # type: ignore[arg-type]

@@ -26,6 +26,7 @@ from vasari.train.gated_batch import check_sizes
 from vasari.train.loop import MEANS, Loop, LoopOptions
 from vasari.train.micro_batches import MEANS_OF_TOKENS, sorted_by_length, weight_means
 from vasari.train.run_state import RunState
+from vasari.train.same_training import require_same_training
 from vasari.train.trainer_arguments import gate_from, prompt_ids_of, sampler_from
 from vasari.train.trl_batch import check_droppable, drop_zero_advantage_rollouts
 from vasari.train.trl_engine import TrlEngine
@@ -281,8 +282,10 @@ class VarianceAwareGRPOTrainer(CompleteCheckpoints, ImagesByRollout):
         """Train as TRL does; True resumes from the last checkpoint that was written completely.
 
         Raises:
-            StateError: There is none.
+            StateError: There is none; or one of several processes has another version, pool,
+                sampler or setting, or begins elsewhere.
         """
+        require_same_training(self, resume_from_checkpoint)
         if resume_from_checkpoint is True:
             found = complete_checkpoints(Path(self.args.output_dir), remove_others=False)
             if not found:
