@@ -103,7 +103,8 @@ def arguments(folder: Path, name: str = "uniform", **changes: Any) -> Namespace:
     """slime's arguments for a training in this folder, with the sampler of this name."""
     model, pool = folder / "model", folder / "pool.jsonl"
     if not pool.exists():
-        scenario.tokenizer().save_pretrained(model)
+        if SOURCE is not None:
+            scenario.tokenizer().save_pretrained(model)
         pool.write_text("".join(f"{json.dumps(_row(prompt))}\n" for prompt in scenario.prompts()))
     known: dict[str, Any] = {
         "prompt_data": str(pool),

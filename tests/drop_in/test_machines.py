@@ -69,7 +69,7 @@ def together(*commands: tuple[Any, ...], processes: int = 1) -> list[tuple[int, 
     started = [
         node(*command, port=port, nodes=len(commands), processes=processes) for command in commands
     ]
-    return [(one.wait(), said) for one in started for said in (one.communicate(timeout=600)[1],)]
+    return [(one.wait(), said) for one in started for said in (one.communicate(timeout=1800)[1],)]
 
 
 def errors(ended: list[tuple[int, str]]) -> list[str]:
