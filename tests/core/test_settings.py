@@ -39,9 +39,9 @@ def test_a_key_pasted_into_the_wrong_field_is_not_repeated():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a: [1", r"^recipe .* is not YAML: while parsing"),
+        (b"a: [1", r"^recipe .* is not YAML: line 1, column 6: expected"),
         (b"- 1\n- 2\n", r"expected keys and values at the top, got list$"),
-        (b"a: \xff", r"is not YAML"),
+        (b"a: \xff", r"is not UTF-8: byte 0xff in line 1"),
         (b"[" * 100_000, r"is not YAML"),
     ],
     ids=["broken", "a list", "not text", "deep"],

@@ -13,7 +13,7 @@ import typer
 from vasari.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from vasari.data.rows import StoredRow
+    from vasari.data.stored_row import StoredRow
     from vasari.verify import Explanation
 
 _WITHOUT_ALGEBRA = (

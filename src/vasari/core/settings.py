@@ -9,10 +9,15 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vasari.core.errors import ConfigError
+from vasari.core.yaml_text import NotYamlError, load_yaml
+
+MAX_FILE_BYTES = 4 * 2**20
+"""Largest file of settings that is read."""
+
+_SHOWN = 200
 
 
 class Settings(BaseModel):
@@ -77,16 +82,28 @@ def read_yaml(path: Path, *, what: str) -> dict[str, Any]:
         ConfigError: The file is missing, not YAML, or holds something else than keys and values.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{what} {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{what} {path} is not YAML: {' '.join(str(error).split())}") from error
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+        if len(data) > MAX_FILE_BYTES:
+            raise ConfigError(f"{what} {path} has more than {MAX_FILE_BYTES:,} bytes")
+        content = load_yaml(data.decode("utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{what} {path}{why_not_read(error)}") from error
     if not isinstance(content, dict):
         raise ConfigError(
             f"{what} {path}: expected keys and values at the top, got {type(content).__name__}"
         )
     return content
+
+
+def why_not_read(error: OSError | ValueError) -> str:
+    """Return why a YAML file cannot be read, to stand behind its name in a message."""
+    if isinstance(error, OSError):
+        return f": {error.strerror or error}"
+    if isinstance(error, UnicodeDecodeError):
+        line = error.object.count(b"\n", 0, error.start) + 1
+        return f" is not UTF-8: byte 0x{error.object[error.start]:02x} in line {line}"
+    return f" is not YAML: {error}"
 
 
 def read_content(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -131,11 +148,15 @@ def _explain(kind: type[Settings], error: Any, *, show_value: bool) -> str:
         meant = f"; do you mean {'.'.join([*parents, *near])!r}?" if near else "; leave it out"
         return f"unknown key {place!r}{meant}"
     got = (
-        f", got {error.get('input')!r}"
+        f", got {_cut(repr(error.get('input')))}"
         if show_value and error["type"] not in ("value_error", "missing")
         else ""
     )
     return f"{place}: {error['msg'].removeprefix('Value error, ')}{got}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
 
 
 def _keys_at(kind: type[Settings], parents: Sequence[str]) -> list[str]:
@@ -172,13 +193,12 @@ def _classes_in(annotation: Any) -> list[Any]:
 def _override(content: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise ConfigError(f"--set takes key=value, e.g. grpo.steps=50; got {override!r}")
+        raise ConfigError(f"--set takes key=value, e.g. grpo.steps=50; got {_cut(repr(override))}")
+    shown = _cut(repr(override))
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"--set {override!r}: the value is not YAML: {' '.join(str(error).split())}"
-        ) from error
+        value = load_yaml(text)
+    except NotYamlError as error:
+        raise ConfigError(f"--set {shown}: the value is not YAML: {error}") from error
     *parents, last = key.split(".")
     node = content
     for parent in parents:
@@ -186,6 +206,6 @@ def _override(content: dict[str, Any], override: str) -> None:
         if child is None:
             child = node[parent] = {}
         if not isinstance(child, dict):
-            raise ConfigError(f"--set {override!r}: {parent!r} holds a value, not settings")
+            raise ConfigError(f"--set {shown}: {parent!r} holds a value, not settings")
         node = child
     node[last] = value

@@ -6,7 +6,9 @@ Where a data set's folder is given, nothing outside it is opened.
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,11 +33,15 @@ _DAMAGED = (
     SyntaxError,
     ValueError,
     EOFError,
-    IndexError,
-    KeyError,
+    LookupError,
     TypeError,
-    OverflowError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
     MemoryError,
+    struct.error,
+    zlib.error,
 )
 """Exceptions that Pillow's decoders raise on damaged files."""
 
@@ -170,7 +176,12 @@ def resolve_path(path: str, *, where: str, root: Path | None) -> Path:
                 f"{where}: the path {shown} is absolute; it must be relative to {root}"
             )
         base = root.resolve()
-        found = (base / path).resolve()
+        try:
+            found = (base / path).resolve()
+        except RuntimeError as error:
+            raise ImageError(
+                f"{where}: the path {shown} is a link that leads in a circle"
+            ) from error
         if not found.is_relative_to(base):
             raise ImageError(f"{where}: the path {shown} leaves the folder {root}")
     # A name too long for the file system, or a folder that may not be entered, is an OSError.

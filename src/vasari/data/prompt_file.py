@@ -25,6 +25,7 @@ from vasari.core.files import writing
 from vasari.core.records import COLUMNS as COLUMNS_KEY
 from vasari.core.records import AnswerKind, ImageRef, Prompt
 from vasari.data.images import open_image, read_image_bytes, resolve_path
+from vasari.data.references import single, unwrapped
 from vasari.data.rows import JSON_LINES, raise_problems, read_rows
 from vasari.data.values import image_value, is_json, text_value
 
@@ -243,11 +244,18 @@ def _is_own(path: Path) -> bool:
 def _to_prompt(row: Mapping[str, Any], *, where: str, root: Path, own: bool) -> Prompt:
     given = {name: _first(row, names) for name, names in COLUMNS.items()}
     label = where if given["id"] is None else f"{where}: prompt {str(given['id'])!r}"
+    if not own:
+        try:
+            given["answer"] = single(given["answer"])
+        except DataError as error:
+            raise DataError(f"{label}: {error}") from error
     texts = {
         name: text_value(given[name], f"{label}: {name!r}")
         for name in COLUMNS
         if name not in ("images", "choices", "metadata")
     }
+    if not own:
+        texts["answer"] = _reference(texts["answer"], label)
     for name in ("question", "answer"):
         if not texts[name].strip():
             who = label if given["id"] is not None else f"{where}: the prompt"
@@ -275,6 +283,16 @@ def _to_prompt(row: Mapping[str, Any], *, where: str, root: Path, own: bool) -> 
         solution=texts["solution"] or None,
         metadata=_metadata(row, given["metadata"], label, own=own),
     )
+
+
+def _reference(text: str, where: str) -> str:
+    """Return a foreign file's reference answer without a box, dollars or tags around it."""
+    bare = text.strip()
+    try:
+        inner = unwrapped(bare)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    return text if inner == bare else inner
 
 
 def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:

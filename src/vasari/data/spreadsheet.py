@@ -12,7 +12,7 @@ from xml.parsers import expat
 from zipfile import BadZipFile, ZipFile
 
 from vasari.core.errors import DataError, MissingExtraError
-from vasari.data.rows import StoredRow
+from vasari.data.stored_row import StoredRow
 
 if TYPE_CHECKING:
     from zipfile import ZipInfo

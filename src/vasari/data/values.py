@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -31,12 +32,21 @@ def text_value(value: Any, name: str) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        return str(value)
+        if not math.isfinite(value):
+            raise DataError(f"{name} is no finite number: {value}")
+        return _digits(value, name)
     if not isinstance(value, str):
         raise DataError(f"{name} must be text or a number, got {type(value).__name__}")
     if not is_unicode(value):
         raise DataError(f"{name} is not valid UTF-8")
     return value
+
+
+def _digits(value: int | float | Decimal, name: str) -> str:
+    try:
+        return str(value)
+    except ValueError as error:  # Python writes no whole number of more than 4,300 digits
+        raise DataError(f"{name} is a number of too many digits") from error
 
 
 def is_unicode(text: str) -> bool:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import IO, cast
 
 from vasari.core.errors import DataError
-from vasari.data.rows import SUFFIXES, StoredRow, read_rows
+from vasari.data.rows import SUFFIXES, read_rows
 from vasari.data.spreadsheet import SPREADSHEETS, read_spreadsheet
+from vasari.data.stored_row import StoredRow
 from vasari.evaluate.layouts import as_row, from_cells
 from vasari.evaluate.protocols.cell_values import is_blank
 from vasari.evaluate.protocols.stored_output import BENCHMARK_NAMES, StoredOutput, read_row
@@ -88,7 +89,7 @@ def _stored_rows(path: Path, name: str) -> Iterator[StoredRow]:
         )
     if name.endswith(SPREADSHEETS):
         return read_spreadsheet(path)
-    rows = read_rows(path, suffix="" if name.endswith(SUFFIXES) else ".jsonl", exact=True)
+    rows = read_rows(path, suffix="" if name.endswith(SUFFIXES) else ".jsonl")
     return unfolded(rows) if name.endswith(".json") else rows
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from vasari.data.rows import StoredRow
+from vasari.data.stored_row import StoredRow
 
 _COLUMNS = frozenset(("prediction", "response", "resps", "answer", "target"))
 """Names by which columns are told from ids."""

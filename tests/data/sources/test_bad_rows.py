@@ -120,7 +120,7 @@ def test_a_json_list_that_breaks_off_gives_the_rows_before(plant):
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("t.csv", 'q,a\n"1,5?",2,surplus\n'), ("t.tsv", "q\ta\n1,5?\t2\n")]
+    ("name", "text"), [("t.csv", 'q,a\n"1,5?",2,\n'), ("t.tsv", "q\ta\n1,5?\t2\n")]
 )
 def test_a_description_reads_tables(name, text, plant, tmp_path):
     own = tmp_path / "own.yaml"

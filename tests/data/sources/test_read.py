@@ -299,13 +299,13 @@ def test_the_generic_source_agrees_with_the_reader_of_prompt_files(plant):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name: [", "not valid YAML"),
+        ("name: [", "is not YAML"),
         ("name: A b\ntitle: t\nlicence: l\nfiles: {train: a}\nfields: {question: q, answer: a}", "name: String should match"),
         (HEAD + "\nfiles: {train: ../a}\nfields: {question: q, answer: a}", "must stay below the folder"),
         (HEAD + "\nfiles: {train: a}\nfields: {question: q, answer: a, wrong: b}", "Extra inputs are not permitted"),
         (HEAD + "\nfiles: {'*': a}\nfields: {question: q, answer: a}", "need split_field or split_ranges"),
         (HEAD, "has layouts unless"),
-        ("!!python/object/apply:os.system ['true']", "not valid YAML"),
+        ("!!python/object/apply:os.system ['true']", "is not YAML"),
     ],
 )  # fmt: skip
 def test_a_description_is_parsed_and_not_trusted(text, message, tmp_path):

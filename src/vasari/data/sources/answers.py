@@ -10,45 +10,50 @@ from string import ascii_uppercase
 from typing import Any
 
 from vasari.core.errors import DataError
+from vasari.data.references import last_boxed, single, unwrapped
 from vasari.data.sources.spec import AnswerForm
 from vasari.data.values import text_value
 
 _MAX_LIST_CHARS = 100_000
 
 _CHOICES = re.compile(r"\s*\bchoices?\s*:\s*", re.IGNORECASE)
-_LETTER = re.compile(r"\(?([A-Z])[).:]?")
-_TAGGED = re.compile(r"<answer>(.*)</answer>", re.DOTALL)
-_BOXED = re.compile(r"\\boxed\s*\{")
+_LETTER = re.compile(r"[(\[]?([A-Z])[)\].:]?")
 
 
 def plain_text(value: Any, name: str) -> str:
-    """Return a value of a row as text (3.0 becomes "3"), without the spaces around it."""
-    return text_value(value, name).strip()
+    """Return a value of a row as text (3.0 becomes "3"), without the spaces around it.
+
+    Raises:
+        DataError: It is no text or finite number, not valid Unicode, or holds a null character.
+    """
+    text = text_value(value, name).strip()
+    if "\0" in text:
+        raise DataError(f"{name} holds a null character")
+    return text
 
 
 def reference_answer(value: Any, choices: Sequence[str] | None, form: AnswerForm) -> str:
     """Return the reference answer that a row's value stands for: an option's letter, or a text.
 
-    It is a letter where there are choices, unless `form` asks for a text.
+    It is a letter where there are choices, unless `form` asks for a text. A list of one is its
+    entry, and what is around an answer is taken off (`vasari.data.references.unwrapped`).
 
     Raises:
-        DataError: There is none, or it names no option.
+        DataError: There is none, it is a list of several, or it names no option.
     """
-    if form in ("first", "most"):
-        value = _of_list(value, form)
+    value = _of_list(value, form) if form in ("first", "most") else single(value)
     if form in ("index0", "index1"):
         return _of_index(value, choices, start=int(form[-1]))
-    text = plain_text(value, "the answer")
-    if tagged := _TAGGED.search(text):
-        text = tagged.group(1).strip()
-    if form == "boxed":
-        text = last_boxed(text)
+    native = plain_text(value, "the answer")
+    text = unwrapped(last_boxed(native) if form == "boxed" else native)
     if not text:
         raise DataError("there is no answer")
     if not choices or form in ("text", "boxed", "first", "most"):
         return text
     letters = ascii_uppercase[: len(choices)]
     options = [option.strip() for option in choices]
+    if text not in options:
+        text = native if native in options else _same_option(text, options)
     # A text that is a letter too, of another option: letters win unless the form says otherwise.
     if text in options and (form == "option" or (form == "auto" and text not in letters)):
         return letters[options.index(text)]
@@ -65,17 +70,17 @@ def reference_answer(value: Any, choices: Sequence[str] | None, form: AnswerForm
     raise DataError(f"the answer {text[:60]!r} is none of the {len(choices)} options")
 
 
-def last_boxed(text: str) -> str:
-    r"""Return the content of the last \boxed{...} of a solution; "" if missing or not closed."""
-    start = next((match.end() for match in reversed(list(_BOXED.finditer(text)))), None)
-    if start is None:
-        return ""
-    depth = 1
-    for place in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[place], 0) if text[place - 1] != "\\" else 0
-        if depth == 0:
-            return text[start:place].strip()
-    return ""
+def _same_option(text: str, options: Sequence[str]) -> str:
+    """Return the one option that is the text but for what is around it; else the text."""
+    same = {option for option in options if _bare(option) == text}
+    return same.pop() if len(same) == 1 else text
+
+
+def _bare(option: str) -> str:
+    try:
+        return unwrapped(option)
+    except DataError:
+        return option
 
 
 def listed(value: Any) -> Any:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from vasari.core.errors import DataError
-from vasari.data.rows import StoredRow, json_document
+from vasari.data.json_rows import json_document
 from vasari.data.sources.pictures import ARC_COLOURS, Grid, draw_pairs
+from vasari.data.stored_row import StoredRow
 
 MAX_SIDE = 30
 """Largest side of a grid, by the data set's definition."""

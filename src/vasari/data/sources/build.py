@@ -14,6 +14,7 @@ from typing import Any, get_args
 from vasari.core.errors import DataError, ImageError
 from vasari.core.records import COLUMNS, AnswerKind, ImageRef, Prompt
 from vasari.data.images import resolve_path
+from vasari.data.references import single
 from vasari.data.sources.answers import listed, plain_text, reference_answer, split_choices
 from vasari.data.sources.columns import column_value, first_value, is_empty
 from vasari.data.sources.spec import Layout, SourceSpec
@@ -22,6 +23,7 @@ from vasari.data.values import IMAGE_MARK, image_value, is_unicode
 NO_LICENCE = "none stated"
 """Licence of a description that states none; the `licence` column of each row then counts."""
 
+_SHORT = 200
 _LONE_LETTER = re.compile(r"[A-J]")
 
 
@@ -53,6 +55,8 @@ class Builder:
         question = plain_text(self._wanted(row, "question"), "the question")
         question, choices = self._choices(row, question)
         value = self._wanted(row, "answer")
+        if self.layout.answer_as not in ("first", "most"):
+            value = single(value)
         if not isinstance(value, list | dict):
             value = self.layout.answer_names.get(str(value), value)
         answer = reference_answer(value, choices, self.layout.answer_as)
@@ -65,7 +69,11 @@ class Builder:
         metadata: dict[str, Any] = {COLUMNS: columns} if columns else {}
         if names and not self.images:
             metadata["image_names"] = names
-        if choices and isinstance(value, str) and value.strip() != answer:
+        if (
+            isinstance(value, str)
+            and value.strip() != answer
+            and (choices or self._is_short(value))
+        ):
             metadata["native_answer"] = value.strip()
         provenance = self._provenance(row, split, columns)
         return Prompt(
@@ -80,6 +88,10 @@ class Builder:
             solution=plain_text(_joined(first_value(row, fields.solution)), "the solution") or None,
             metadata=metadata | provenance,
         )
+
+    def _is_short(self, value: str) -> bool:
+        """Whether an answer is the reference with something around it, and no whole solution."""
+        return self.layout.answer_as != "boxed" and len(value) <= _SHORT
 
     def _wanted(self, row: Mapping[str, Any], field: str) -> Any:
         """Return the value of a field that every row must have."""
@@ -190,7 +202,7 @@ class Builder:
             facts = {
                 name: v
                 for name, v in (others | _own_metadata(others.pop("metadata", None))).items()
-                if _plain(v)
+                if _plain(v) and is_unicode(name)
             }
         for name, columns in self.layout.fields.metadata.items():
             value = first_value(row, columns)
@@ -259,4 +271,5 @@ def _name(value: Any) -> str:
 
 def _shown(names: Any) -> str:
     texts = [str(name)[:40] for name in names if not str(name).startswith("_")]
+    texts = [text if text.isprintable() else repr(text) for text in texts]
     return ", ".join(texts[:12]) + (", ..." if len(texts) > 12 else "") or "none"

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from vasari.core.errors import DataError
-from vasari.data.rows import SUFFIXES, StoredRow, json_document, read_rows
+from vasari.data.json_rows import json_document
+from vasari.data.rows import SUFFIXES, read_rows
 from vasari.data.sources.columns import column_value
+from vasari.data.stored_row import StoredRow
 from vasari.data.values import IMAGE_MARK
 
 _ASKERS = frozenset({"human", "user"})
@@ -60,7 +62,7 @@ def llamafactory_rows(path: Path, folder: Path, shown: str) -> Iterator[StoredRo
         if not isinstance(file_name, str):
             continue
         below = f"{shown.rpartition('/')[0]}/{file_name}".lstrip("/")
-        if "\0" in below or not (folder / below).resolve().is_relative_to(folder.resolve()):
+        if not _stays_below(below, folder):
             yield StoredRow(f"{shown}: {name}", problem=f"the path {file_name!r} leaves the folder")
             continue
         files = (
@@ -70,6 +72,14 @@ def llamafactory_rows(path: Path, folder: Path, shown: str) -> Iterator[StoredRo
             file for file in files if file.is_file() and file.name.lower().endswith(SUFFIXES)
         ):
             yield from _data_set(file, entry, name=name, shown=file.relative_to(folder).as_posix())
+
+
+def _stays_below(below: str, folder: Path) -> bool:
+    try:
+        return (folder / below).resolve().is_relative_to(folder.resolve())
+    # A null character or a lone surrogate in the name, and a link that leads in a circle.
+    except (ValueError, OSError, RuntimeError):
+        return False
 
 
 def _data_set(

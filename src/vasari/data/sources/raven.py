@@ -13,8 +13,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from vasari.core.errors import DataError
-from vasari.data.rows import StoredRow
 from vasari.data.sources.pictures import draw_matrix
+from vasari.data.stored_row import StoredRow
 
 MAX_PANEL_BYTES = 16 * 1024 * 1024
 """Largest array that is read: 16 panels of 1,024 x 1,024."""

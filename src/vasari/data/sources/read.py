@@ -14,7 +14,7 @@ from typing import Any
 
 from vasari.core.errors import ConfigError, DataError
 from vasari.core.records import Prompt
-from vasari.data.rows import StoredRow, read_rows
+from vasari.data.rows import read_rows
 from vasari.data.sources.arc import arc_rows
 from vasari.data.sources.build import Builder
 from vasari.data.sources.columns import column_value
@@ -22,6 +22,7 @@ from vasari.data.sources.conversations import conversation_rows, llamafactory_ro
 from vasari.data.sources.raven import raven_rows
 from vasari.data.sources.spec import Layout, SourceSpec, describe_source
 from vasari.data.sources.wikitables import wikitable_rows
+from vasari.data.stored_row import StoredRow
 
 Reader = Callable[[Path, Path, str], Iterator[StoredRow]]
 """Makes rows of a file, given the data set's folder and the file's name for messages; an error
@@ -36,6 +37,9 @@ READERS: Mapping[str, Reader] = {
 }
 
 _LISTED = 12
+_MAX_REASON = 500
+_PACKED = (".zip", ".tar", ".tar.gz", ".tgz", ".zst", ".xz", ".bz2", ".lz4", ".7z", ".rar")
+_FOLDER = "it is a folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class _File:
     split: str
     path: Path
     shown: str
+    problem: str = ""
+    """Why it is not read, such as a link that leads nowhere."""
 
 
 def read_source(
@@ -138,7 +144,7 @@ def _read(
         for number, item in enumerate(_items(file, builder), start=1):
             if item.values is None:
                 rows += 1
-                yield BadRow(name, item.where, item.problem)
+                yield BadRow(name, item.where, _legible(item.problem))
                 continue
             for where, row in _entries(
                 item, layout, {"_row": number, "_file": file.shown, "_dir": _dir(file.shown)}
@@ -164,6 +170,9 @@ def _read(
 
 def _items(file: _File, builder: Builder) -> Iterator[StoredRow]:
     reader = READERS.get(builder.layout.format)
+    if file.problem:
+        yield StoredRow(file.shown, problem=file.problem)
+        return
     try:
         if reader is not None:
             yield from reader(file.path, builder.folder, file.shown)
@@ -181,7 +190,7 @@ def _prompt_or_bad(
     try:
         prompt = builder.prompt(row, split=split)
     except DataError as error:
-        return BadRow(builder.name, where, str(error))
+        return BadRow(builder.name, where, _legible(str(error)))
     # Digests, not ids: a set of millions has to fit.
     digest, content = _short(prompt.id), _content(prompt)
     if seen.setdefault(digest, content) is content:
@@ -193,6 +202,13 @@ def _prompt_or_bad(
         return BadRow(builder.name, where, f"the id {native!r} was already used, by the same row")
     seen[_short(other)] = content
     return dataclasses.replace(prompt, id=other)
+
+
+def _legible(text: str) -> str:
+    """Return a reason on one line that every file can hold, whatever a stranger's row put in it."""
+    line = " ".join(text.split())
+    line = line if len(line) <= _MAX_REASON else line[: _MAX_REASON - 3] + "..."
+    return line.encode("utf-8", "backslashreplace").decode()
 
 
 def _short(text: str) -> bytes:
@@ -262,17 +278,40 @@ def _find_files(spec: SourceSpec, folder: Path) -> tuple[Layout, list[_File]]:
             for path in sorted(
                 itertools.chain.from_iterable(folder.glob(pattern) for pattern in patterns)
             ):
-                # A link may lead anywhere.
-                if path.is_file() and path.resolve().is_relative_to(root):
-                    shown = path.relative_to(folder).as_posix()
-                    found.setdefault(shown, _File(split, path, shown))
-        if found:
+                shown = _name_of(path, folder)
+                problem = _unusable(path, root)
+                if problem != _FOLDER:
+                    found.setdefault(shown, _File(split, path, shown, problem))
+        if any(not file.problem for file in found.values()):
             return layout, list(found.values())
     raise DataError(_wrong_shape(spec, folder))
 
 
+def _name_of(path: Path, folder: Path) -> str:
+    """Return a file's name below the folder, with bytes that are no UTF-8 written out."""
+    return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _unusable(path: Path, root: Path) -> str:
+    """Why a file is not read; empty for a regular file in the folder `root`."""
+    try:
+        # A link may lead anywhere, or round in a circle.
+        inside = path.resolve().is_relative_to(root)
+        if path.is_dir():
+            return _FOLDER
+        if not path.exists():
+            return "it is a link that leads nowhere"
+        if not inside:
+            return "it is a link that leaves the folder"
+        return "" if path.is_file() else "it is not a regular file"
+    except (OSError, RuntimeError) as error:
+        return f"it cannot be reached: {error}"
+
+
 def _wrong_shape(spec: SourceSpec, folder: Path) -> str:
-    names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in os.scandir(folder))
+    names = sorted(
+        _name_of(entry, folder) + ("/" if entry.is_dir() else "") for entry in folder.iterdir()
+    )
     listed = ", ".join(names[:_LISTED]) + (
         f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     )
@@ -280,8 +319,8 @@ def _wrong_shape(spec: SourceSpec, folder: Path) -> str:
     advice = ""
     if any(path.suffix.lower() in (".pk", ".pkl", ".pickle") for path in folder.rglob("*")):
         advice = " A pickle runs code when it is loaded, so it is not read. " + spec.pickles
-    elif any(name.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz")) for name in names):
-        advice = " Archives are not read: unpack them first."
+    elif any(name.lower().endswith(_PACKED) for name in names):
+        advice = " Archives and packed files other than .gz are not read: unpack them first."
     return (
         f"{folder}: not the shape of {spec.title}. Expected {expected}. Found:"
         f" {listed or 'nothing'}.{advice}".rstrip()

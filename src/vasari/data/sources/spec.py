@@ -6,11 +6,10 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from vasari.core.errors import ConfigError, DataError
-from vasari.core.settings import Settings
+from vasari.core.settings import Settings, read_yaml
 
 Tier = Literal["verified", "mapped", "unknown"]
 """Whether a layout was tested on real files, made from documentation alone, or is not known."""
@@ -182,11 +181,9 @@ def read_spec(path: Path) -> SourceSpec:
         DataError: The file is missing, no YAML, or not a description.
     """
     try:
-        return SourceSpec.model_validate(yaml.safe_load(path.read_bytes().decode()))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot read: {error}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise DataError(f"{path}: not valid YAML: {error}") from error
+        return SourceSpec.model_validate(read_yaml(path, what="description"))
+    except ConfigError as error:
+        raise DataError(str(error)) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the description"

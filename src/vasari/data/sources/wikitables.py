@@ -9,8 +9,8 @@ from pathlib import Path
 
 from vasari.core.errors import DataError
 from vasari.data.images import resolve_path
-from vasari.data.rows import StoredRow
 from vasari.data.sources.pictures import draw_table
+from vasari.data.stored_row import StoredRow
 
 MAX_TABLE_BYTES = 4 * 2**20
 
