@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import os
@@ -19,6 +20,7 @@ MAX_DOCUMENT_BYTES = 2 * 2**30
 """Largest JSON document, unpacked, that is not a list at its top: it is read whole."""
 
 _CHUNK = 2**20
+_PIECE = 2**16
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|["\[\]{},]', re.DOTALL)
 
 
@@ -128,8 +130,7 @@ def json_rows(
     path: Path, file: IO[bytes], raw: IO[bytes], shown: str, rows_at: str
 ) -> Iterator[StoredRow]:
     """Yield the rows of a JSON document, or of JSON lines that are called `.json`."""
-    encoding = opened.text_encoding(file)
-    text = io.TextIOWrapper(file, encoding=encoding, errors=opened.MARK_BAD_BYTES)
+    text = _Text(file)
     start = text.read(_CHUNK).lstrip()
     if start.startswith("[") and not rows_at:
         yield from _list_rows(text, start[1:], shown)
@@ -181,7 +182,31 @@ def _document_rows(document: Any, shown: str, rows_at: str) -> Iterator[StoredRo
         yield _object(shown, document, 1)
 
 
-def _list_rows(file: io.TextIOWrapper, buffer: str, shown: str) -> Iterator[StoredRow]:
+class _Text:
+    """The text of a file, piece by piece, up to the place from which it cannot be read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        encoding = opened.text_encoding(file)
+        self._decoder = codecs.getincrementaldecoder(encoding)(opened.MARK_BAD_BYTES)
+        self._file = file
+        self.problem = ""
+
+    def read(self, size: int) -> str:
+        """Return at least `size` characters, or those that are left."""
+        parts: list[str] = []
+        while sum(map(len, parts)) < size and not self.problem:
+            try:
+                # Not `read`, which loses what it had when a packed file breaks off.
+                data = self._file.read1(_PIECE)  # type: ignore[attr-defined]
+            except (OSError, EOFError, zlib.error) as error:
+                self.problem, data = f"cannot be read any further: {error}", b""
+            parts.append(self._decoder.decode(data, final=not data))
+            if not data:
+                break
+        return "".join(parts)
+
+
+def _list_rows(file: _Text, buffer: str, shown: str) -> Iterator[StoredRow]:
     """Yield the entries of a JSON list one by one: a list of millions need not fit in memory."""
     place, number, ended = 0, 0, False
     while True:
@@ -213,6 +238,7 @@ def _list_rows(file: io.TextIOWrapper, buffer: str, shown: str) -> Iterator[Stor
                     yield _object(f"{shown}: row {number}", entry, number)
                     continue
         if ended or len(buffer) - place > opened.MAX_LINE_BYTES:
+            problem = file.problem or problem
             yield StoredRow(f"{shown}: after row {number}", problem=problem, number=number)
             return
         more = file.read(max(_CHUNK, len(buffer) - place))

@@ -255,6 +255,9 @@ def _to_prompt(row: Mapping[str, Any], *, where: str, root: Path, own: bool) -> 
         if name not in ("images", "choices", "metadata")
     }
     if not own:
+        marred = next((name for name, text in texts.items() if "\0" in text), None)
+        if marred:
+            raise DataError(f"{label}: {marred!r} holds a null character")
         texts["answer"] = _reference(texts["answer"], label)
     for name in ("question", "answer"):
         if not texts[name].strip():

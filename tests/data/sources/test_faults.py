@@ -225,7 +225,7 @@ def test_a_cell_longer_than_the_library_reads_is_read(reader, tmp_path):
 
 
 def test_an_open_quote_swallows_no_other_row(tmp_path):
-    write("csv", tmp_path / "data", [row(1), b'x,"never closed,2', row(3)])
+    write("csv", tmp_path / "data", [row(1), b'x,"never, closed,2', row(3)])
     assert "not a row of a table" in middle("csv", tmp_path / "data").reason
 
 
