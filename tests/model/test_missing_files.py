@@ -1,8 +1,11 @@
 """A model folder that lacks files is refused with what is missing."""
 
+import io
+import pickle
 import shutil
 
 import pytest
+import torch
 
 from vasari.core.errors import StateError
 from vasari.model.config import load_config
@@ -53,3 +56,47 @@ def test_a_folder_with_models_in_it_names_them(tmp_path, tiny_folder):
     best.symlink_to(tiny_folder)
     with pytest.raises(StateError, match=r"has no config\.json; it has the models .*rl/vas/best$"):
         load_config(str(tmp_path / "run"))
+
+
+class Hostile:
+    """What a pickle runs when it is loaded: writes a file."""
+
+    def __init__(self, path):
+        self._path = str(path)
+
+    def __reduce__(self):
+        return open, (self._path, "w")
+
+
+def _packed(content):
+    out = io.BytesIO()
+    torch.save(content, out)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("pytorch_model.bin", lambda mark: _packed({"a": Hostile(mark)})),
+        ("pytorch_model.bin", lambda mark: pickle.dumps(Hostile(mark))),
+        ("pytorch_model.bin", lambda mark: pickle.dumps({"a": 1}, 0)),
+        ("pytorch_model.bin", lambda mark: _packed([1])),
+        ("pytorch_model.bin", lambda mark: _packed({"a": torch.zeros(9)})[:200]),
+        ("pytorch_model.bin", lambda mark: b"hello world"),
+        ("pytorch_model.bin", lambda mark: b""),
+        ("model.safetensors", lambda mark: b""),
+        ("model.safetensors", lambda mark: b"version https://git-lfs.github.com/spec/v1\n"),
+    ],
+)
+def test_weights_that_are_no_weights_are_refused_in_one_line_and_run_nothing(
+    tiny_folder, tmp_path, name, make
+):
+    folder = shutil.copytree(
+        tiny_folder, tmp_path / "model", ignore=shutil.ignore_patterns("*.safetensors")
+    )
+    (folder / name).write_bytes(make(tmp_path / "run"))
+    with pytest.raises(StateError, match=r"its weights are|no model can be loaded") as caught:
+        load_model(str(folder))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value).removeprefix(str(folder))) > 40
+    assert not (tmp_path / "run").exists()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
 from vasari.core.errors import MissingExtraError, StateError
@@ -16,6 +18,18 @@ from vasari.model.image_reuse import reuse_image_features
 from vasari.model.model_policy import ModelPolicy
 from vasari.model.processor import load_processor
 from vasari.model.transformers_tokens import TransformersTokens
+
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    SafetensorError,
+)
+"""What transformers, torch and safetensors raise on weights that are damaged or no weights."""
 
 
 class TransformersPolicy(ModelPolicy):
@@ -84,8 +98,17 @@ def load_model(path: str, *, dtype: str = "auto", attn_implementation: str | Non
         )
     except ImportError as error:
         raise MissingExtraError(f"{path}: the model cannot be loaded: {one_line(error)}") from error
-    except (OSError, ValueError, KeyError) as error:
-        raise StateError(f"{path}: no model can be loaded from it: {one_line(error)}") from error
+    except pickle.UnpicklingError as error:
+        raise StateError(
+            f"{path}: its weights are a pickle that is damaged or holds more than tensors, and what"
+            " it holds is not run; give weights as safetensors (transformers: `save_pretrained`)"
+        ) from error
+    except torch.OutOfMemoryError:
+        raise
+    except _UNREADABLE as error:
+        why = one_line(error)
+        why = why if " " in why else f"its weights are damaged ({type(error).__name__} {why})"
+        raise StateError(f"{path}: no model can be loaded from it: {why}") from error
     # Under ZeRO-3 transformers also keeps the renaming rules that fitted no weight, and would save
     # weights under names that the source never had.
     model._weight_conversions = [
