@@ -114,7 +114,7 @@ def open_engine(
 def _print_forecast(found: DryRun) -> None:
     typer.echo(f"{found.num_prompts:,} prompts after the stages without model calls")
     for name, forecast in found.stages.items():
-        typer.echo(f"{name}: {forecast}")
+        typer.echo(f"{name}: about {found.expected[name]:,} expected; at most {forecast}")
     for name, model in found.unknown.items():
         typer.echo(f"{name}: asks {model!r}; how often is not known before it runs")
     if not found.stages:
@@ -129,8 +129,8 @@ def _print_forecast(found: DryRun) -> None:
     )
     rest = f"; {', '.join(found.unknown)} not counted" if found.unknown else ""
     typer.echo(
-        f"in all: at most {requests:,} requests, money {total}; what grading drops is not asked"
-        f" about later{rest}"
+        f"in all: about {sum(found.expected.values()):,} requests expected, at most {requests:,},"
+        f" money at most {total}; what a stage drops is not asked about later{rest}"
     )
 
 

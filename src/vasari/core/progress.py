@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -20,6 +21,8 @@ from rich.progress import (
 
 SECONDS_BETWEEN_LINES = 15.0
 _MOST_NOTES = 400
+_RISE = 1.1
+"""Factor by which units take longer in each third of the time, for that to be expected to go on."""
 
 
 class Tell(Protocol):
@@ -37,7 +40,7 @@ def silent(done: int, total: int, note: str = "") -> None:
 class Pace:
     """Estimate of the time left, from when how much was done.
 
-    It goes by the later half of the time so far, since a run that goes on begins with what is done
+    It goes by the later half of the time so far, since a run that goes on begins with what is there
     already; where units take longer and longer, what is left is expected to go on like that, up to
     twice as long.
     """
@@ -56,18 +59,27 @@ class Pace:
     def seconds_left(self, now: float, total: float) -> float | None:
         """Seconds until all is done; None before anything is."""
         started, done = self._seen[0][0], self._seen[-1][1]
-        middle = self._done_at((started + now) / 2)
         if done <= 0 or now <= started:
             return None
-        half = (now - started) / 2
-        # Where nothing was done of late, the mean of all the time.
-        late = half / (done - middle) if done > middle else 2 * half / done
-        rise = 0.0
-        if 0 < middle < done:
-            rise = (late - half / middle) / (done / 2)
-        ahead = (total + done) / 2 - (middle + done) / 2
-        each = min(max(late, late + rise * ahead), 2 * late)
+        passed = now - started
+        mean, late = passed / done, self._each(now - passed / 2, now)
+        if late < mean:
+            # A start that was slow by chance counts; one that was read from the disk does not.
+            late = mean**0.6 * late**0.4
+        each = mean if late == math.inf else late
+        thirds = [
+            self._each(started + n * passed / 3, started + (n + 1) * passed / 3) for n in (0, 1, 2)
+        ]
+        if thirds[0] * _RISE < thirds[1] and thirds[1] * _RISE < thirds[2] < math.inf:
+            marks = [self._done_at(started + n * passed / 6) for n in (3, 5)]
+            rise = (thirds[2] - thirds[1]) / max(marks[1] - marks[0], 1e-9)
+            each = min(late + rise * ((total + done) / 2 - marks[1]), 2 * late)
         return each * max(0.0, total - done)
+
+    def _each(self, start: float, end: float) -> float:
+        """Seconds for each unit between two moments; infinite where none was done."""
+        done = self._done_at(end) - self._done_at(start)
+        return (end - start) / done if done > 0 else math.inf
 
     def _done_at(self, moment: float) -> float:
         """How much was done at a moment, on a straight line between two notes."""

@@ -29,6 +29,7 @@ from vasari.curate.recipe import (
     RephraseStage,
     ValidityStage,
 )
+from vasari.curate.run.expected import BIN_SHARES
 from vasari.curate.run.reading import data_path
 from vasari.curate.run.rows import Shard
 from vasari.curate.run.shards import file_hash
@@ -113,7 +114,12 @@ def _validity_requests(part: ValidityStage, _: CurationRecipe) -> tuple[Requests
 
 
 VALIDITY = _asking_stage(
-    validity, name="validity", key="validity", title="valid", requests=_validity_requests
+    validity,
+    name="validity",
+    key="validity",
+    title="valid",
+    requests=_validity_requests,
+    keeps=lambda *_: 0.9,
 )
 
 
@@ -136,7 +142,10 @@ def _grade(settings: GradingSettings, given: Given, _: Sequence[Path]) -> Decide
 
 def _grade_requests(settings: GradingSettings, _: CurationRecipe) -> tuple[Requests, ...]:
     make = partial(grading_request, settings=settings)
-    return (Requests(label="grade", make=make, times=settings.num_rollouts),)
+    # Drawing ends once the bin is certain: of 8 rollouts 16 to 49% are not drawn.
+    drawn = 0.8 if settings.num_rollouts > 2 else 1.0
+    times = settings.num_rollouts
+    return (Requests(label="grade", make=make, times=times, drawn=drawn, counted="rollouts"),)
 
 
 GRADE = Stage(
@@ -147,6 +156,7 @@ GRADE = Stage(
     make=_grade,
     asks=True,
     requests=_grade_requests,
+    keeps=lambda settings, _: sum(BIN_SHARES[name] for name in settings.keep),
     place="grade",
 )
 
@@ -172,6 +182,7 @@ ANNOTATE = _asking_stage(
     title="verified rationale",
     branch="sft",
     requests=_annotate_requests,
+    keeps=lambda *_: 0.6,
     place="sft",
 )
 

@@ -21,6 +21,7 @@ from vasari.curate.out.export_folder import refuse_exports_of_others
 from vasari.curate.out.funnel import make_funnel, render
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.engine import Engine, LocalEngine
+from vasari.curate.run.expected import Expected, enough
 from vasari.curate.run.models import Models
 from vasari.curate.run.own_folder import FILES, OwnFolder, locked
 from vasari.curate.run.pipeline import Run, Show
@@ -64,6 +65,9 @@ class DryRun:
     stages: Mapping[str, Forecast]
     """Upper bound for each stage, as if no earlier stage dropped a prompt and no drawing ended
     early."""
+    expected: Mapping[str, int] = field(default_factory=dict)
+    """Requests that each is expected to send: earlier stages drop prompts and drawings end early,
+    as in what the run has done so far, or else as usual."""
     unknown: Mapping[str, str] = field(default_factory=dict)
     """User-defined stage that asks a model -> the model's name; its requests cannot be forecast."""
 
@@ -130,8 +134,8 @@ def dry_run(
 
     Nothing is sent, and no key is needed.
 
-    The later a stage, the further its forecast lies above the truth: what grading will drop is not
-    known yet.
+    What a stage will drop is not known before it has asked: the upper bounds of later stages are as
+    if it dropped nothing, and what is expected goes by what is usual.
 
     Raises:
         ConfigError: A setting does not fit the data.
@@ -151,17 +155,29 @@ def dry_run(
         )
         found: dict[str, Forecast] = {}
         unknown: dict[str, str] = {}
+        expected, likely = Expected(recipe), dict[str, int]()
         for planned in run.plan:
-            if not run.do_without_asking(planned):
-                _forecast_stage(run, planned.stage, found, unknown)
+            stage, known = planned.stage, run.knows_input(planned.stage)
+            if run.do_without_asking(planned):
+                continue
+            before = run.before(stage)
+            counts = None
+            if known and before is not None:
+                counts = enough(run.output(planned).so_far(len(before.parts)))
+            for requests, most in _forecasts(run, stage, unknown):
+                found[requests.label] = most
+                likely[requests.label] = expected.requests(
+                    stage, requests, counts, most=most.requests, known=most.from_store
+                )
+            expected.leave(stage, counts)
         num_prompts = next(one for one in reversed(run.outputs) if one.branch == "both").num_kept
-        return DryRun(num_prompts=num_prompts, stages=found, unknown=unknown)
+        return DryRun(num_prompts=num_prompts, stages=found, expected=likely, unknown=unknown)
 
 
-def _forecast_stage(
-    run: Run, stage: Stage, found: dict[str, Forecast], unknown: dict[str, str]
-) -> None:
-    """Add the forecast of a stage's requests to `found`; to `unknown` where only it knows them."""
+def _forecasts(
+    run: Run, stage: Stage, unknown: dict[str, str]
+) -> Iterator[tuple[Requests, Forecast]]:
+    """Yield the upper bounds of a stage's requests; where only it knows them, note it instead."""
     name, before = stage.model(run.recipe), run.before(stage)
     if name is None or before is None:
         return
@@ -170,11 +186,10 @@ def _forecast_stage(
         return
     model, prompts = run.models(name), PromptRows(before.parts, run.root)
     for requests in stage.requests(stage.part(run.recipe), run.recipe):
-        found[requests.label] = forecast(
-            model.settings,
-            model.store,
-            _all_requests(prompts, requests, model),
-            num_responses=requests.times,
+        wanted = _all_requests(prompts, requests, model)
+        yield (
+            requests,
+            forecast(model.settings, model.store, wanted, num_responses=requests.times),
         )
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vasari.curate.choose.grading import Bin
 from vasari.curate.choose.select import choose_for, select_rl, select_sft
 from vasari.curate.match.decontaminate import LeakSettings
 from vasari.curate.match.near_duplicates import DuplicateSettings, near_duplicates
@@ -21,6 +22,7 @@ from vasari.curate.recipe import (
     SourceEntry,
 )
 from vasari.curate.run.checks import Checker
+from vasari.curate.run.expected import BIN_SHARES
 from vasari.curate.run.reading import located, read_benchmarks, source_state
 from vasari.curate.run.rows import Shard, TextRows, row_starts
 from vasari.curate.run.stage_type import Decide, Given, Stage
@@ -54,8 +56,8 @@ def _check(settings: CheckSettings, _: Given, __: Sequence[Path]) -> Decide:
 CHECK = Stage(name="check", key="checks", title="checked", make=_check, spread=True, place="check")
 
 
-def _near_duplicates(settings: DuplicateSettings, _: Given, before: Sequence[Path]) -> Decide:
-    texts, starts = TextRows(before), row_starts(before)
+def _near_duplicates(settings: DuplicateSettings, given: Given, before: Sequence[Path]) -> Decide:
+    texts, starts = TextRows(before, seen=given.prepared), row_starts(before)
     dropped = {drop.index: drop for drop in near_duplicates(texts, texts.images, settings)}
 
     def decide(shard: Shard) -> StageResult:
@@ -75,6 +77,7 @@ NEAR_DUPLICATES = Stage(
     key="duplicates",
     title="near-duplicates",
     make=_near_duplicates,
+    prepares=0.7,
     place="near_duplicates",
 )
 
@@ -112,6 +115,20 @@ DECONTAMINATE = Stage(
 )
 
 
+def _binned(bins: Sequence[Bin] | None, recipe: CurationRecipe) -> float:
+    """Usual share of graded prompts that are in some of the bins; 1 where bins do not count."""
+    if bins is None or recipe.grade is None:
+        return 1.0
+    kept = sum(BIN_SHARES[name] for name in recipe.grade.keep)
+    return min(1.0, sum(BIN_SHARES[name] for name in set(bins)) / kept) if kept else 1.0
+
+
+def _binned_rl(rl: RlRecipe, recipe: CurationRecipe) -> float:
+    if any(part.bins is None for part in rl.parts):
+        return 1.0
+    return _binned([name for part in rl.parts for name in part.bins or ()], recipe)
+
+
 def _sft_state(sft: SftRecipe, _: Given) -> Mapping[str, Any]:
     state = sft.model_dump(mode="json", exclude={"annotate"})
     return state | {"annotated": sft.annotate is not None}
@@ -128,6 +145,7 @@ SELECT_SFT = Stage(
     branch="sft",
     settings=_sft_state,
     make=_select_sft,
+    keeps=lambda sft, recipe: _binned(sft.bins, recipe),
 )
 
 
@@ -147,6 +165,7 @@ SELECT_RL = Stage(
     branch="rl",
     settings=_rl_state,
     make=_select_rl,
+    keeps=_binned_rl,
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from vasari.core.errors import StateError
 from vasari.core.progress import Tell, silent
@@ -112,12 +115,15 @@ class Run:
                 self._read(folder)
         self.outputs.append(folder)
 
+    def knows_input(self, stage: Stage) -> bool:
+        """Whether no stage before this one was left out."""
+        return not self.skipped & {stage.branch, "both"}
+
     def do_without_asking(self, planned: Planned) -> bool:
         """Run a stage that is done already, or asks no model and has its input; whether it ran."""
         stage = planned.stage
-        known = not self.skipped & {stage.branch, "both"}
         asks = stage.model(self.recipe) is not None
-        if known and (not asks or self.output(planned).is_done):
+        if self.knows_input(stage) and (not asks or self.output(planned).is_done):
             self.do(planned)
             return True
         self.skipped.add(stage.branch)
@@ -147,14 +153,24 @@ class Run:
 
     def _work(self, stage: Stage, folder: StageFolder, parts: Sequence[Path], tell: Tell) -> None:
         """Process the shards that are not finished yet, in this process."""
-        starts, decide = row_starts(parts), None
-        for number, first in enumerate(starts[:-1]):
-            if not folder.has(number):
-                decide = decide or stage.decision(self.given, parts)
-                shard = read_shard(parts[number], self.root, number=number)
-                shard.progress = partial(_onward, tell, first, starts[-1])
-                _finish(stage.name, folder, shard, decide, self.root)
-            tell(starts[number + 1], starts[-1])
+        sizes = np.diff(row_starts(parts)).tolist()
+        todo = [number for number in range(len(parts)) if not folder.has(number)]
+        # Of what this run has to do; what an earlier one did says nothing about the time left.
+        onward = _Onward(tell, stage, sum(sizes[number] for number in todo), self._weights(stage))
+        given = dataclasses.replace(self.given, prepared=onward.prepared)
+        decide = stage.decision(given, parts) if todo else None
+        for number in todo:
+            shard = read_shard(parts[number], self.root, number=number)
+            onward.begin(sizes[number])
+            shard.progress = onward.within
+            assert decide is not None  # noqa: S101  (something is to do)
+            _finish(stage.name, folder, shard, decide, self.root)
+            onward.end()
+
+    def _weights(self, stage: Stage) -> list[int]:
+        """Answers a prompt of each round of requests that a stage makes for a shard."""
+        rounds = stage.requests(stage.part(self.recipe), self.recipe) if stage.requests else ()
+        return [one.times for one in rounds] or [1]
 
     def _watch(self, folder: StageFolder) -> AbstractContextManager[Tell]:
         if self.show is None:
@@ -185,8 +201,39 @@ def _finish(name: str, folder: StageFolder, shard: Shard, decide: Decide, root: 
     )
 
 
-def _onward(tell: Tell, first: int, total: int, done: int, _: int) -> None:
-    tell(first + done, total)
+class _Onward:
+    """Progress of a stage over shards, in rows: preparation and rounds count by their time."""
+
+    def __init__(self, tell: Tell, stage: Stage, total: int, rounds: Sequence[int]) -> None:
+        self._tell, self._total, self._prepares = tell, total, stage.prepares
+        self._rounds = [one / sum(rounds) for one in rounds]
+        self._done = self._size = self._round = self._last = 0
+
+    def prepared(self, done: int, total: int) -> None:
+        """Tell how much of the preparation is done."""
+        self._tell(round(self._prepares * self._total * done / max(total, 1)), self._total)
+
+    def begin(self, size: int) -> None:
+        """Begin a shard of so many rows."""
+        self._size, self._round, self._last = size, 0, 0
+
+    def within(self, done: int, total: int) -> None:
+        """Tell how much of the shard's round of requests is done; a step back begins the next."""
+        if done < self._last:
+            self._round = min(self._round + 1, len(self._rounds) - 1)
+        self._last = done
+        share = sum(self._rounds[: self._round])
+        share += self._rounds[self._round] * done / max(total, 1)
+        self._show(self._done + share * self._size)
+
+    def end(self) -> None:
+        """End the shard."""
+        self._done += self._size
+        self._show(self._done)
+
+    def _show(self, rows: float) -> None:
+        rest = 1.0 - self._prepares
+        self._tell(round(self._prepares * self._total + rest * rows), self._total)
 
 
 def _shard_work(

@@ -236,7 +236,7 @@ class StageFolder:
             StateError: A shard that another machine says it has finished does not appear here.
         """
         self._await(num_shards, _SEEN_SECONDS)
-        total = self._tally(num_shards)
+        total = self._tally(range(num_shards))
         parts = {
             self.part(number).name: file_hash(self.part(number)) for number in range(num_shards)
         }
@@ -245,13 +245,20 @@ class StageFolder:
             self.state | {"fingerprint": self.fingerprint, "counts": total, "shards": parts},
         )
 
-    def _tally(self, num_shards: int) -> dict[str, Any]:
-        """The counts of all shards together."""
+    def so_far(self, num_shards: int) -> Mapping[str, Any] | None:
+        """Counts of the shards that a run which was stopped has finished; None without any row."""
+        if read_object(self.folder / "begun.json").get("fingerprint") != self.fingerprint:
+            return None
+        found = self._tally([number for number in range(num_shards) if self.has(number)])
+        return found if sum(found["given"].values()) else None
+
+    def _tally(self, numbers: Iterable[int]) -> dict[str, Any]:
+        """The counts of shards together."""
         given: Counter[str] = Counter()
         kept: Counter[str] = Counter()
         notes: Counter[str] = Counter()
         dropped: dict[str, Counter[str]] = {}
-        for number in range(num_shards):
+        for number in numbers:
             counts = read_json(self._counts(number))
             given.update(counts["given"])
             kept.update(counts["kept"])

@@ -34,6 +34,8 @@ class Given:
     """Folder that the recipe's paths are relative to."""
     models: Models | None = None
     """The models that stages ask; None in a process that asks none."""
+    prepared: Callable[[int, int], None] = lambda *_: None
+    """Called while a decision is made from all shards: how many rows were read, of how many."""
     plugins: tuple[str, ...] = dataclasses.field(default_factory=allowed_plugins)
     """Packages that the command line allowed the recipe to import."""
 
@@ -41,7 +43,8 @@ class Given:
         """Return the same for another process or machine: without models, with absolute paths."""
         leaks = self.recipe.decontaminate
         changes = {} if leaks is None else {"decontaminate": located(leaks, self.base)}
-        return dataclasses.replace(self, recipe=self.recipe.model_copy(update=changes), models=None)
+        recipe = self.recipe.model_copy(update=changes)
+        return Given(recipe=recipe, base=self.base, plugins=self.plugins)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,10 @@ class Requests:
     """Most answers to each request."""
     wanted: Callable[[Sequence[Prompt]], Sequence[Prompt]] = lambda prompts: prompts
     """Selects the prompts that are asked about."""
+    drawn: float = 1.0
+    """Usual share of those answers that is asked for, where drawing may end early."""
+    counted: str = ""
+    """Name of the stage's count of those answers, if it has one."""
 
 
 def dumped(part: Any, _: Given) -> Mapping[str, Any]:
@@ -91,6 +98,10 @@ class Stage:
     """Whether the stage may ask the model that its part of the recipe names."""
     requests: Callable[[Any, CurationRecipe], tuple[Requests, ...]] | None = lambda *_: ()
     """Requests to that model; None where only the stage itself knows them."""
+    keeps: Callable[[Any, CurationRecipe], float] | None = None
+    """Usual share of the prompts given that the stage keeps, for a forecast; None: all."""
+    prepares: float = 0.0
+    """Share of the stage's time that passes before its first shard, while `make` reads them all."""
     place: str | None = None
     """Name by which a recipe puts user-defined stages behind this one (`after`)."""
 
