@@ -17,6 +17,7 @@ from vasari.core.settings import Settings, parse_settings, read_content
 from vasari.curate.ask.annotate import AnnotateSettings
 from vasari.curate.ask.categorise import CATEGORIES, CategoriseSettings
 from vasari.curate.ask.rephrase import RephraseSettings
+from vasari.curate.ask.solutions import SolutionSettings
 from vasari.curate.ask.validity import ValiditySettings
 from vasari.curate.choose.grading import Bin, GradingSettings
 from vasari.curate.match.decontaminate import LeakSettings
@@ -153,6 +154,8 @@ class SftRecipe(Settings):
 
     annotate: AnnotateStage | None = None
     """None keeps the solutions that the sources carry, and drops prompts without one."""
+    solutions: SolutionSettings = SolutionSettings()
+    """Checks of the sources' solutions, where there is no `annotate`."""
     bins: tuple[Bin, ...] | None = None
     """Difficulty bins wanted; None takes all that grading keeps."""
     domains: tuple[str, ...] | None = None

@@ -18,8 +18,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from vasari.core.records import Outcome, Prompt, Verdict
-from vasari.core.settings import Settings
+from vasari.core.records import Prompt, Verdict
 from vasari.curate.ask.asking import (
     Appeal,
     PromptAnswers,
@@ -30,10 +29,12 @@ from vasari.curate.ask.asking import (
 )
 from vasari.curate.ask.rationale_checks import (
     LanguageName,
+    TextChecks,
+    boxes_reason,
     is_cut_off,
-    is_language,
     read_rationale,
-    repeated_share,
+    text_reason,
+    verdict_reason,
     words_of,
 )
 from vasari.curate.stage import AskedModel, Reason, StageResult, sort_out
@@ -80,7 +81,7 @@ _LANGUAGE_NAMES: Final[Mapping[LanguageName, str]] = {
 }
 
 
-class AnnotateSettings(Settings):
+class AnnotateSettings(TextChecks):
     """Settings of annotation: how a teacher model is asked for rationales, and which are kept."""
 
     system: str = TEACHER_PROMPT
@@ -97,21 +98,9 @@ class AnnotateSettings(Settings):
     seed: int | None = None
     """Seed sent to the server, which may then repeat its answers; None for servers that take no
     seed."""
-    min_words: int = Field(default=20, ge=1)
-    max_words: int = Field(default=8192, ge=1)
-    """Bounds on the number of words of the thought."""
-    language: LanguageName = "en"
-    min_script_share: float = Field(default=0.95, ge=0.0, le=1.0)
-    """Least share of letters in the script of the language."""
-    min_function_words: float = Field(default=0.08, ge=0.0, le=1.0)
-    """Least share of English function words; for English only."""
-    max_repeated_share: float = Field(default=0.4, ge=0.0, le=1.0)
-    """Largest share of passages of 8 words that the thought has said before."""
 
     @model_validator(mode="after")
-    def _bounds_leave_room(self) -> AnnotateSettings:
-        if self.min_words > self.max_words:
-            raise ValueError(f"min_words ({self.min_words}) is above max_words ({self.max_words})")
+    def _instructions_can_be_made(self) -> AnnotateSettings:
         try:
             self.instructions()
         except (KeyError, IndexError, ValueError) as error:
@@ -147,7 +136,7 @@ class Judged:
 
     def with_verdict(self, verdict: Verdict) -> Judged:
         """Return a copy of this rationale with another verdict and its new reason for refusal."""
-        reason = _verdict_reason(verdict) or self.text_reason
+        reason = verdict_reason(verdict) or self.text_reason
         return dataclasses.replace(
             self,
             reason=reason,
@@ -189,7 +178,7 @@ def annotate(
             all of them).
     """
     found, groups = _drawn(prompts, model, settings)
-    counts: Counter[str] = Counter()
+    counts = found.lost("rationales")
     waiting = _appealed(prompts, groups, appeal, counts, draw_all=settings.draw_all)
 
     def decide(index: int, prompt: Prompt) -> Prompt | Reason:
@@ -256,7 +245,9 @@ def judge_response(prompt: Prompt, response: Response, settings: AnnotateSetting
         return Judged(reason="truncated" if is_cut_off(text) else "off_format")
     verdict = verify(f"<answer>{rationale.answer}</answer>", prompt)
     words = words_of(rationale.thought)
-    found = text_reason(rationale.thought, words, settings)
+    found = boxes_reason(rationale.thought, prompt) or text_reason(
+        rationale.thought, words, settings
+    )
     return Judged(
         reason="", thought=rationale.thought, num_words=len(words), text_reason=found
     ).with_verdict(verdict)
@@ -286,34 +277,6 @@ def answer_diversity(answers: Sequence[str]) -> float:
     counts = Counter(answers)
     total = len(answers)
     return 1 - sum(count * count for count in counts.values()) / (total * total) if total else 0.0
-
-
-def _verdict_reason(verdict: Verdict) -> str:
-    if verdict.outcome is Outcome.CORRECT:
-        return ""
-    if verdict.outcome is Outcome.UNVERIFIABLE:
-        return "unverifiable"
-    # An empty box, or an answer block with two different ones, is a fault of form.
-    return "off_format" if verdict.decided_by in ("no_answer", "ambiguous") else "wrong_answer"
-
-
-def text_reason(thought: str, words: list[str], settings: AnnotateSettings) -> str:
-    """Reason to refuse a rationale's reasoning for its length, language or repetition, else "".
-
-    `words` are those of the thought. The reason is one of the last four `REASONS`.
-    """
-    if len(words) < settings.min_words:
-        return "too_short"
-    if len(words) > settings.max_words:
-        return "too_long"
-    if not is_language(
-        thought,
-        settings.language,
-        min_script_share=settings.min_script_share,
-        min_function_words=settings.min_function_words,
-    ):
-        return "wrong_language"
-    return "repetitive" if repeated_share(words) > settings.max_repeated_share else ""
 
 
 def _appealed(

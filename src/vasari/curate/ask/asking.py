@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt, Verdict
+from vasari.curate.ask.no_answer import NO_ANSWER, no_answer
 from vasari.curate.stage import AskedModel, Dropped, Reason
-from vasari.endpoint import Answers, Request, Response, ask_all, image_part
+from vasari.endpoint import Answers, Failure, Request, Response, ask_all, image_part
 from vasari.model.endpoint_policy import request_messages
 from vasari.verify.judge import Judged, JudgeItem
 
@@ -32,7 +33,7 @@ class PromptAnswers:
     """A model's answers to prompts, and why no request could be made for some prompts."""
 
     answers: Mapping[int, Answers]
-    """Answers by position of the prompt."""
+    """Answers by position of the prompt; what is none (`no_answer`) is among the failures."""
     unreadable: Mapping[int, str]
     """Why no request could be made, by position: an image is missing, or the question marks more
     images than there are."""
@@ -62,6 +63,15 @@ class PromptAnswers:
         if reason is None:
             return None
         return Dropped(index=index, id=prompt.id, reason=reason[0], detail=reason[1])
+
+    def lost(self, of: str) -> Counter[str]:
+        """Counts of what came and is no answer: `OF_withheld`, `OF_empty` and `OF_declined`."""
+        return Counter(
+            f"{of}_{failure.reason}"
+            for found in self.answers.values()
+            for failure in found.failures
+            if failure.reason in NO_ANSWER
+        )
 
     def stopped(self, index: int) -> bool:
         """Whether the run stopped before the model was asked for all answers to a prompt.
@@ -163,7 +173,8 @@ def ask_prompts(
         make: Builds the request of a prompt; a DataError from it costs that prompt only.
         positions: Which prompts to ask about; all by default.
         num_responses: Most answers per prompt.
-        settled: Called after each answer but the last: whether to stop asking about that prompt.
+        settled: Called after each answer but the last, with those that are answers: whether to stop
+            asking about that prompt.
 
     Raises:
         StorageError: The disk refuses to keep answers.
@@ -188,12 +199,15 @@ def ask_prompts(
             yield request
 
     def take(found: Answers) -> None:
-        answers[asked[found.position]] = found
+        answers[asked[found.position]] = _sorted_out(found)
         if model.progress is not None:
             model.progress(len(answers) + len(unreadable), len(wanted))
 
     def decided(request: Request, responses: Sequence[Response]) -> bool | Awaitable[bool]:
-        return settled is not None and settled(place_of[id(request)], responses)
+        known = [response for response in responses if not no_answer(response)]
+        if settled is None or not known:
+            return False
+        return settled(place_of[id(request)], known)
 
     ask_all(
         model.settings,
@@ -206,3 +220,25 @@ def ask_prompts(
         take=take,
     )
     return PromptAnswers(answers=answers, unreadable=unreadable)
+
+
+def _sorted_out(found: Answers) -> Answers:
+    """A request's answers, with the responses that are none among the failures, before the rest."""
+    lost = [
+        Failure(
+            reason=reason,
+            detail=f"{NO_ANSWER[reason]}: {response.finish_reason!r} {response.text[:120]!r}",
+            request_id=found.request.id,
+            index=response.index,
+            limit=response.limit,
+            attempts=response.attempts,
+            from_store=response.from_store,
+        )
+        for response in found.responses
+        if (reason := no_answer(response))
+    ]
+    if not lost:
+        return found
+    gone = {failure.index for failure in lost}
+    kept = tuple(response for response in found.responses if response.index not in gone)
+    return replace(found, responses=kept, failures=(*lost, *found.failures))

@@ -274,7 +274,7 @@ def _named(
         num_responses=settings.num_votes,
     )
     named: dict[int, tuple[str, str]] = {}
-    counts: Counter[str] = Counter()
+    counts = found.lost("replies")
     for index in wanted:
         reason = found.unanswered(index, failed="classifier_failed", whole=True)
         if reason is not None:

@@ -8,7 +8,16 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from vasari.core.records import Outcome, Prompt, Verdict
+from vasari.core.settings import Settings
+from vasari.model.template_tokens import IMAGE_MARK, template_tokens
+from vasari.verify import verify
+from vasari.verify.extract import boxed_answers
+from vasari.verify.limits import LimitExceededError
 
 LanguageName = Literal["en", "latin", "zh", "ja", "ko", "ru", "ar", "any"]
 """A language that a rationale may be asked for; "latin" is any that is written in Latin letters,
@@ -66,12 +75,38 @@ _ENGLISH: Final = frozenset(
 )
 _TAG = re.compile(r"<(/?)(think|answer)>", re.IGNORECASE)
 _TAGS_OF_FORM: Final = ["<think>", "</think>", "<answer>", "</answer>"]
-# What chat templates and export formats read as a mark of their own.
-_FOREIGN_MARK = re.compile(r"<image>|<\|[^|<>]{1,40}\|>|<video>", re.IGNORECASE)
+# However they are written, and those of other forms: a thought in a thought is none.
+_ANY_TAG = re.compile(
+    r"<\s{0,4}/?\s{0,4}(?:think|thinking|thoughts?|reasoning|reflection|scratchpad|answer"
+    r"|final[_ ]?answer|solution|(?:begin|end)_of_(?:thought|solution))\b[^<>]{0,40}>|\[/?THINK\]",
+    re.IGNORECASE,
+)
+_IMAGE_MARK = re.compile(IMAGE_MARK, re.IGNORECASE)
 _BOX = re.compile(r"\\boxed\s*\{")
 _LATEX = re.compile(r"\\[a-zA-Z]+")
 _UNSPACED = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:['\u2019][^\W_{_UNSPACED}]+)*")
+
+
+class TextChecks(Settings):
+    """Settings of the checks of a rationale's text: its length, language and repetition."""
+
+    min_words: int = Field(default=20, ge=1)
+    max_words: int = Field(default=8192, ge=1)
+    """Bounds on the number of words of the thought."""
+    language: LanguageName = "en"
+    min_script_share: float = Field(default=0.95, ge=0.0, le=1.0)
+    """Least share of letters in the script of the language."""
+    min_function_words: float = Field(default=0.08, ge=0.0, le=1.0)
+    """Least share of English function words; for English only."""
+    max_repeated_share: float = Field(default=0.4, ge=0.0, le=1.0)
+    """Largest share of passages of 8 words that the thought has said before."""
+
+    @model_validator(mode="after")
+    def _bounds_leave_room(self) -> Self:
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words ({self.min_words}) is above max_words ({self.max_words})")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +148,99 @@ def read_rationale(text: str) -> Rationale | None:
     r"""Parse `<think>...</think><answer>...\boxed{}...</answer>`; None if a text has another form.
 
     Exactly one block of each, in this order, nothing outside but white space, neither empty, a box
-    in the answer, and no mark that a chat template or an export format would take for its own
-    (`<image>`, `<|im_end|>`).
+    in the answer, and nothing in it that is no plain text (`is_plain`).
     """
-    tags = [
-        tag.group().lower() for tag in itertools.islice(_TAG.finditer(text), len(_TAGS_OF_FORM) + 1)
-    ]
-    if tags != _TAGS_OF_FORM or _FOREIGN_MARK.search(text):
+    tags = tags_in(text)
+    if tags != _TAGS_OF_FORM:
         return None
-    before, thought, between, answer, after = (piece.strip() for piece in _TAG.split(text)[::3])
-    if before or between or after or not thought or not _BOX.search(answer):
+    before, thought, between, answer, after = pieces_of(text)
+    if before or between or after or not _BOX.search(answer):
+        return None
+    if not (is_plain(thought) and is_plain(answer)):
         return None
     return Rationale(thought, answer)
+
+
+def tags_in(text: str) -> list[str]:
+    """The tags of thoughts and answers in a text, in small letters; the first five of them."""
+    most = len(_TAGS_OF_FORM) + 1
+    return [tag.group().lower() for tag in itertools.islice(_ANY_TAG.finditer(text), most)]
+
+
+def pieces_of(text: str) -> list[str]:
+    """What stands before, between and after the tags of thoughts and answers, in order."""
+    return [piece.strip() for piece in _TAG.split(text)[::3]]
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is plain, and not empty.
+
+    It holds no tag of a thought or answer, no mark of an image, and no token that a chat template,
+    model or trainer takes for its own (`template_tokens`).
+    """
+    return bool(
+        text.strip()
+        and not _ANY_TAG.search(text)
+        and not _IMAGE_MARK.search(text)
+        and not template_tokens(text)
+    )
+
+
+def verdict_reason(verdict: Verdict) -> str:
+    """Reason to refuse a rationale for the verdict on its final answer; empty if it is correct."""
+    if verdict.outcome is Outcome.CORRECT:
+        return ""
+    if verdict.outcome is Outcome.UNVERIFIABLE:
+        return "unverifiable"
+    # An empty box, or an answer block with two different ones, is a fault of form.
+    return "off_format" if verdict.decided_by in ("no_answer", "ambiguous") else "wrong_answer"
+
+
+def boxes_reason(thought: str, prompt: Prompt) -> str:
+    """Reason to refuse a thought for the boxes in it; empty if they hold the reference or nothing.
+
+    A box that is never closed is "truncated", boxes that differ are "off_format", and another
+    answer is "wrong_answer".
+    """
+    openers = [match.start() for match in _BOX.finditer(thought)]
+    if not openers:
+        return ""
+    try:
+        if not boxed_answers(thought[openers[-1] :]):
+            return "truncated"
+        if not any(map(str.strip, boxed_answers(thought))):
+            return ""
+    except LimitExceededError:
+        return "off_format"
+    return verdict_reason(verify(f"<answer>{thought}</answer>", prompt))
+
+
+def is_target(text: str, reference: str) -> bool:
+    """Whether a text is one well-formed rationale, and its one box holds just the reference."""
+    rationale = read_rationale(text)
+    try:
+        return rationale is not None and boxed_answers(rationale.answer) == [reference]
+    except LimitExceededError:
+        return False
+
+
+def text_reason(thought: str, words: list[str], settings: TextChecks) -> str:
+    """Reason to refuse a rationale's reasoning for its length, language or repetition, else "".
+
+    `words` are those of the thought. The reason is one of the last four of `annotate.REASONS`.
+    """
+    if len(words) < settings.min_words:
+        return "too_short"
+    if len(words) > settings.max_words:
+        return "too_long"
+    if not is_language(
+        thought,
+        settings.language,
+        min_script_share=settings.min_script_share,
+        min_function_words=settings.min_function_words,
+    ):
+        return "wrong_language"
+    return "repetitive" if repeated_share(words) > settings.max_repeated_share else ""
 
 
 def is_cut_off(text: str) -> bool:

@@ -21,6 +21,7 @@ from vasari.core.records import Outcome, Prompt
 from vasari.core.settings import Settings
 from vasari.curate.ask.asking import ask_prompts
 from vasari.curate.ask.rationale_checks import words_of
+from vasari.curate.choose.marks import marks_reason
 from vasari.curate.match.question_text import read_question
 from vasari.curate.stage import AskedModel, Reason, StageResult, sort_out
 from vasari.endpoint import Message, Request, Response, user_message
@@ -126,7 +127,7 @@ def rephrase(
         lambda prompt: rephrase_request(prompt, model, settings),
         positions=open_ones,
     )
-    counts: Counter[str] = Counter()
+    counts = found.lost("replies")
 
     def decide(index: int, prompt: Prompt) -> Prompt | Reason:
         new, by = by_rule.get(index), "rule"
@@ -251,6 +252,9 @@ def check(prompt: Prompt, question: str, answer: str, settings: RephraseSettings
         return Rephrased(
             refused="question_changed", detail=f"the new question lacks {', '.join(lost)}"[:300]
         )
+    new = dataclasses.replace(prompt, question=question, answer=answer, choices=None)
+    if odd := marks_reason(new):
+        return Rephrased(refused="question_changed", detail=odd[1][:300])
     return Rephrased(question, answer)
 
 

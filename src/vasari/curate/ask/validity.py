@@ -67,7 +67,7 @@ class Contest:
 
     answer: str
     share: float
-    """Share of all rollouts that give this answer; cut off and failed rollouts give none."""
+    """Share of all rollouts that give this answer; those that are no answer give none."""
     num_rollouts: int
 
 
@@ -230,6 +230,7 @@ def _blind(
         num_responses=settings.num_blind,
         settled=settled,
     )
+    counts.update(found.lost("blind"))
     outcomes: dict[int, Reason | dict[str, Any]] = {}
     for index in wanted:
         reason = found.unanswered(index, failed="blind_failed")
@@ -239,16 +240,19 @@ def _blind(
             else:
                 outcomes[index] = reason
             continue
-        group = [verdict(index, response) for response in found.answers[index].responses]
+        answers = found.answers[index]
+        group = [verdict(index, one) for one in answers.responses if not one.truncated]
         right, options = int(sum(group)), len(prompts[index].choices or ())
-        lost = len(found.answers[index].failures)
+        # What was asked and brought no answer.
+        lost = len(answers.responses) - len(group) + len(answers.failures)
         counts.update(blind_rollouts=len(group), blind_correct=right)
+        counts["blind_truncated"] += len(answers.responses) - len(group)
         rollouts = {"blind_rollouts": len(group), "blind_correct": right}
         outcomes[index] = {"validity": rollouts}
         if found.stopped(index) and is_answerable_blind([*group, *[1.0] * lost], options, settings):
             detail = f"the run was stopped after {len(group)} blind rollouts"
             outcomes[index] = "not_asked", detail
-        # A rollout that failed says nothing for the prompt to be dropped.
+        # What is no answer says nothing for the prompt to be dropped.
         elif is_answerable_blind([*group, *[0.0] * lost], options, settings):
             detail = f"right in {right} of {len(group)} rollouts without the image"
             outcomes[index] = "answerable_blind", detail
@@ -270,6 +274,7 @@ def _sighted(
         positions=wanted,
         num_responses=settings.num_sighted,
     )
+    counts.update(found.lost("sighted"))
     outcomes: dict[int, Reason | dict[str, Any]] = {}
     for index in wanted:
         prompt = prompts[index]

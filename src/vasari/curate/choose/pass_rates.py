@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vasari.core.errors import DataError
-from vasari.core.records import Prompt, Verdict
+from vasari.core.records import Outcome, Prompt, Verdict
 from vasari.curate.ask.asking import (
     Appeal,
     PromptAnswers,
@@ -63,8 +63,8 @@ def grade_by_model(
 
     Rollouts are verified by rules, and those that the rules leave undecided by the judge, if there
     is one. They are drawn until the bin is certain whatever the judge will say, so it is the one
-    that all of them would have given. A rollout that the token limit cut off counts as it stands:
-    without an answer it is wrong. A request that failed counts as unverifiable.
+    that all of them would have given. What is no answer leaves the count: a rollout that the token
+    limit cut off or a filter ended, an empty one, one that declines, a request that failed.
 
     Reasons for a drop: the bin ("easy", ..., "ungraded" where too few rollouts could be verified),
     "grader_failed" when every request failed, "unreadable" when none could be made, "not_asked"
@@ -74,11 +74,13 @@ def grade_by_model(
     rules = once(lambda index, response: _verdict(prompts[index], response))
 
     def is_open(index: int, response: Response) -> bool:
+        if appeal is None or response.truncated:
+            return False
         prompt, verdict = prompts[index], rules(index, response)
-        return appeal is not None and is_undecided(verdict, prompt.answer, prompt.choices)
+        return is_undecided(verdict, prompt.answer, prompt.choices)
 
     found = _drawn(prompts, model, grader, rules, is_open)
-    counts: Counter[str] = Counter()
+    counts: Counter[str] = found.lost("rollouts")
     cases = {
         (index, one.index): (prompts[index], rules(index, one), one.text)
         for index in sorted(found.answers)
@@ -99,10 +101,12 @@ def grade_by_model(
         _count(answers, values, counts)
         # A failure leaves the count like an unverifiable rollout: it is no wrong answer.
         grade = grader.grade_of(_tally([*values, *[math.nan] * len(answers.failures)]))
-        return _by_grade(prompt, grade, settings, model.model, counts)
+        made = _by_grade(prompt, grade, settings, model.model, counts)
+        return made if isinstance(made, Prompt) else (made[0], made[1] + _lacking(answers))
 
     result = sort_out(prompts, decide)
-    counts["rollouts_saved"] = settings.num_rollouts * len(found.answers) - counts["rollouts"]
+    asked = sum(len(one.responses) + len(one.failures) for one in found.answers.values())
+    counts["rollouts_saved"] = settings.num_rollouts * len(found.answers) - asked
     return dataclasses.replace(result, counts=+counts)
 
 
@@ -137,6 +141,14 @@ def _count(answers: Answers, values: Sequence[float], counts: Counter[str]) -> N
     counts["rollouts_truncated"] += sum(response.truncated for response in answers.responses)
     counts["rollouts_failed"] += len(answers.failures)
     counts["rollouts_unverifiable"] += sum(math.isnan(value) for value in values)
+
+
+def _lacking(answers: Answers) -> str:
+    """What of a prompt's rollouts left the count, as the end of a sentence."""
+    lacking = Counter(failure.reason for failure in answers.failures)
+    lacking["cut off by the token limit"] = sum(one.truncated for one in answers.responses)
+    named = ", ".join(f"{count} {name}" for name, count in lacking.items() if count)
+    return f"; not counted: {named}" if named else ""
 
 
 def grade_by_verdicts(
@@ -203,6 +215,8 @@ def _tally(values: Sequence[float] | Any) -> Tally:
 
 
 def _verdict(prompt: Prompt, response: Response) -> Verdict:
+    if response.truncated:
+        return Verdict(Outcome.UNVERIFIABLE, None, "truncated", "the token limit ended it")
     return verify(response.text, prompt)
 
 

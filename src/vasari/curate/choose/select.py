@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.core.errors import DataError
 from vasari.core.records import Prompt
+from vasari.curate.ask.solutions import taught
 from vasari.curate.choose.balance import Choice, Pool
 from vasari.curate.recipe import RlPart, SftRecipe
 from vasari.curate.run.rows import read_table
 from vasari.curate.stage import RL_PART, Dropped, Reason, StageResult, sort_out
-from vasari.model.chat import target_text
 
 
 def domain_of(prompt: Prompt) -> str:
@@ -28,7 +27,8 @@ def domain_of(prompt: Prompt) -> str:
 def select_sft(prompts: Sequence[Prompt], recipe: SftRecipe) -> StageResult:
     """Keep the prompts of a wanted domain and difficulty bin that have a solution to train on.
 
-    The solution may still be missing where a teacher model will write one.
+    A source's solution is kept as plain reasoning, and passes the checks of a teacher's; it may be
+    missing where a teacher model will write one.
     """
 
     def decide(_: int, prompt: Prompt) -> Prompt | Reason:
@@ -36,12 +36,7 @@ def select_sft(prompts: Sequence[Prompt], recipe: SftRecipe) -> StageResult:
             return "domain_not_wanted", f"domain {domain_of(prompt)!r}"
         if recipe.bins is not None and prompt.difficulty not in recipe.bins:
             return "bin_not_wanted", f"bin {prompt.difficulty!r}"
-        if recipe.annotate is None:
-            try:
-                target_text(prompt)
-            except DataError as error:
-                return "no_solution", str(error)
-        return prompt
+        return prompt if recipe.annotate is not None else taught(prompt, recipe.solutions)
 
     return sort_out(prompts, decide)
 

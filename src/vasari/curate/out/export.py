@@ -35,10 +35,12 @@ from vasari.curate.out.export_folder import (
     is_export_image,
     remove_export,
 )
+from vasari.curate.out.reader_rules import SHAREGPT_COLUMNS, SHAREGPT_TAGS
 from vasari.curate.recipe import ExportName
 from vasari.curate.run.shards import file_hash
 from vasari.data.prompt_file import stored_images
-from vasari.model.chat import MMR1_SYSTEM_PROMPT, chat_messages, target_text, user_text
+from vasari.model.chat import MMR1_SYSTEM_PROMPT, chat_messages, target_text
+from vasari.model.template_tokens import IMAGE_MARK
 
 _TEXT = pa.string()
 _PICTURES = pa.list_(pa.struct([("bytes", pa.binary()), ("path", _TEXT)]))
@@ -167,9 +169,14 @@ def marked_question(prompt: Prompt) -> str:
     """Return the question with its options and one `<image>` mark for each picture.
 
     A mark stands where the question has it, else in front.
+
+    Raises:
+        DataError: The question marks another number of images than the prompt has.
     """
-    text = user_text(prompt)
-    return text if "<image>" in text else "<image>" * len(prompt.images) + text
+    (turn,) = chat_messages(prompt, system="")
+    return "".join(
+        IMAGE_MARK if part["type"] == "image" else part["text"] for part in turn["content"]
+    )
 
 
 def sharegpt_row(prompt: Prompt, kind: str, image_names: Sequence[str]) -> Row:
@@ -321,18 +328,11 @@ def _write_sharegpt(folder: Path, kind: str, prompts: Sequence[Prompt]) -> list[
         file.write("\n]\n")
     info = folder / DATASET_INFO
     known = json.loads(info.read_text()) if info.exists() else {}
-    tags = {
-        "role_tag": "role",
-        "content_tag": "content",
-        "user_tag": "user",
-        "assistant_tag": "assistant",
-        "system_tag": "system",
-    }
     known[f"vasari_{kind}"] = {
         "file_name": path.name,
         "formatting": "sharegpt",
-        "columns": {"messages": "messages", "images": "images"},
-        "tags": tags,
+        "columns": SHAREGPT_COLUMNS,
+        "tags": SHAREGPT_TAGS,
     }
     write_json(info, known)
     return [path]

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vasari.core.errors import DataError, ImageError
+from vasari.core.errors import ImageError
 from vasari.core.records import ImageRef, Outcome, Prompt
+from vasari.curate.choose.marks import marks_reason
 from vasari.curate.match.image_hash import hash_thumbnails, thumbnail
 from vasari.curate.recipe import CheckSettings
 from vasari.curate.run.rows import ImageFacts
 from vasari.curate.stage import Reason, StageResult, sort_out
 from vasari.data.images import open_image, read_image_bytes
-from vasari.model.chat import chat_messages
 from vasari.verify import verify
 
 _REMEMBERED = 100_000
@@ -61,11 +61,7 @@ class Checker:
                 "question_too_long",
                 f"{len(prompt.question):,} characters of {self.settings.max_question_chars:,}",
             )
-        try:
-            chat_messages(prompt, system="")
-        except DataError as error:
-            return "image_marks", str(error)
-        return None
+        return marks_reason(prompt)
 
     def _reference(self, prompt: Prompt) -> Reason | None:
         if not self.settings.self_verifying:
