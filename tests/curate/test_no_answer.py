@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -10,12 +11,11 @@ pytest.importorskip("aiohttp")
 
 from vasari.curate.ask.annotate import AnnotateSettings, annotate
 from vasari.curate.ask.categorise import CategoriseSettings, categorise
-from vasari.curate.ask.no_answer import no_answer
 from vasari.curate.ask.rephrase import RephraseSettings, rephrase
 from vasari.curate.ask.validity import ValiditySettings, validity
 from vasari.curate.choose.grading import GradingSettings
 from vasari.curate.choose.pass_rates import grade_by_model
-from vasari.endpoint import Response
+from vasari.endpoint import RETRIABLE
 from vasari.records import Prompt
 
 RIGHT, WRONG = ("\\boxed{7}", "stop"), ("\\boxed{8}", "stop")
@@ -134,37 +134,15 @@ def test_the_blind_check_drops_no_prompt_for_what_is_no_answer(
     assert result.kept[0].metadata["validity"] == {"blind_rollouts": 1, "blind_correct": 1}
 
 
-DECLINES = (
-    "I can't help with that.",
-    "I\u2019m sorry, but I can\u2019t assist with that request.",
-    "Sorry, I cannot help with this.",
-    "I cannot comply with this request.",
-    "I'm unable to help with that.",
-    "As an AI language model, I cannot assist with that.",
-    "Unfortunately, I am not able to assist with this request.",
-    "I won't help with that.",
-    "We are unable to process this request.",
-    "<think>This may show a person.</think>I'm sorry, I can't help with identifying people.",
-    "\u62b1\u6b49\uff0c\u6211\u65e0\u6cd5\u63d0\u4f9b\u5e2e\u52a9\u3002",
-)
-ANSWERS = (
-    "5",
-    "I do not know.",
-    "I cannot determine the answer without the picture.",
-    "I can't see the picture, so I guess 5.",
-    "The function can't have more than two roots, so 2.",
-    "You can't help but see 4 dots.",
-    "Sorry, the answer is \\boxed{5}",
-    "I'm sorry, but I can't help with that. \\boxed{5}",
-    "Sorry, I can't help but say that the answer is 5.",
-)
+def test_what_is_no_answer_is_asked_again_when_failed_requests_are(replies, asking):
+    settings = GradingSettings(model="m", num_rollouts=2, keep=EVERY)
+    lost = [LOST[name] for name in ("withheld", "empty", "declined")]
+    server = replies(*lost, *lost[:1], RIGHT)
+    first = grade_by_model(prompts(), asking(server, max_attempts=1), settings)
+    assert [drop.reason for drop in first.dropped] == ["grader_failed"]
 
+    model = dataclasses.replace(asking(server, max_attempts=1), retry_failed=tuple(RETRIABLE))
+    grade_by_model(prompts(), model, settings)
+    again = grade_by_model(prompts(), model, settings)
 
-@pytest.mark.parametrize("text", DECLINES)
-def test_a_model_that_declines_gives_no_answer(text):
-    assert no_answer(Response(text=text, finish_reason="stop")) == "declined"
-
-
-@pytest.mark.parametrize("text", ANSWERS)
-def test_a_poor_answer_is_an_answer(text):
-    assert no_answer(Response(text=text, finish_reason="stop")) == ""
+    assert again.kept[0].difficulty == "easy"

@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 from vasari.core.errors import DataError, ImageError
 from vasari.core.secrets import blot_pieces
+from vasari.endpoint.declining import declines
 
 FAILURE_REASONS: Final[dict[str, str]] = {
     "rate_limited": "429 to every attempt",
@@ -131,7 +132,9 @@ class Response:
             return "withheld"
         if finish == "refusal":
             return "declined"
-        return "" if self.truncated or self.text.strip() else "empty"
+        if self.truncated:
+            return ""
+        return ("declined" if declines(self.text) else "") if self.text.strip() else "empty"
 
     def to_row(self) -> dict[str, Any]:
         """Return the answer as a dict of the JSON fields that the store keeps."""

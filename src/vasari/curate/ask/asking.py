@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from vasari.core.errors import DataError
 from vasari.core.records import Prompt, Verdict
-from vasari.curate.ask.no_answer import NO_ANSWER, no_answer
 from vasari.curate.stage import AskedModel, Dropped, Reason
-from vasari.endpoint import Answers, Failure, Request, Response, ask_all, image_part
+from vasari.endpoint import Answers, Request, Response, ask_all, image_part
 from vasari.model.endpoint_policy import request_messages
 from vasari.verify.judge import Judged, JudgeItem
 
@@ -23,6 +22,9 @@ Case = TypeVar("Case")
 
 Appeal = Callable[[Sequence[JudgeItem]], Judged]
 """Function that asks the recipe's judge model for verdicts that the rules leave undecided."""
+
+_NO_ANSWER = ("withheld", "declined", "empty")
+"""Reasons of failures that a server sent as answers."""
 
 Settled = Callable[[int, Sequence[Response]], "bool | Awaitable[bool]"]
 """Function of a prompt's position and its answers so far: whether no further answer is needed."""
@@ -33,7 +35,7 @@ class PromptAnswers:
     """A model's answers to prompts, and why no request could be made for some prompts."""
 
     answers: Mapping[int, Answers]
-    """Answers by position of the prompt; what is none (`no_answer`) is among the failures."""
+    """Answers by position of the prompt; what is none of the model is among the failures."""
     unreadable: Mapping[int, str]
     """Why no request could be made, by position: an image is missing, or the question marks more
     images than there are."""
@@ -70,7 +72,7 @@ class PromptAnswers:
             f"{of}_{failure.reason}"
             for found in self.answers.values()
             for failure in found.failures
-            if failure.reason in NO_ANSWER
+            if failure.reason in _NO_ANSWER
         )
 
     def stopped(self, index: int) -> bool:
@@ -173,8 +175,7 @@ def ask_prompts(
         make: Builds the request of a prompt; a DataError from it costs that prompt only.
         positions: Which prompts to ask about; all by default.
         num_responses: Most answers per prompt.
-        settled: Called after each answer but the last, with those that are answers: whether to stop
-            asking about that prompt.
+        settled: Called after each answer but the last: whether to stop asking about that prompt.
 
     Raises:
         StorageError: The disk refuses to keep answers.
@@ -199,15 +200,12 @@ def ask_prompts(
             yield request
 
     def take(found: Answers) -> None:
-        answers[asked[found.position]] = _sorted_out(found)
+        answers[asked[found.position]] = found
         if model.progress is not None:
             model.progress(len(answers) + len(unreadable), len(wanted))
 
     def decided(request: Request, responses: Sequence[Response]) -> bool | Awaitable[bool]:
-        known = [response for response in responses if not no_answer(response)]
-        if settled is None or not known:
-            return False
-        return settled(place_of[id(request)], known)
+        return settled is not None and settled(place_of[id(request)], responses)
 
     ask_all(
         model.settings,
@@ -220,25 +218,3 @@ def ask_prompts(
         take=take,
     )
     return PromptAnswers(answers=answers, unreadable=unreadable)
-
-
-def _sorted_out(found: Answers) -> Answers:
-    """A request's answers, with the responses that are none among the failures, before the rest."""
-    lost = [
-        Failure(
-            reason=reason,
-            detail=f"{NO_ANSWER[reason]}: {response.finish_reason!r} {response.text[:120]!r}",
-            request_id=found.request.id,
-            index=response.index,
-            limit=response.limit,
-            attempts=response.attempts,
-            from_store=response.from_store,
-        )
-        for response in found.responses
-        if (reason := no_answer(response))
-    ]
-    if not lost:
-        return found
-    gone = {failure.index for failure in lost}
-    kept = tuple(response for response in found.responses if response.index not in gone)
-    return replace(found, responses=kept, failures=(*lost, *found.failures))
