@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -156,4 +157,19 @@ def _print_outcome(curated: Curated) -> None:
             f"{curated.funnel['dead_letters']:,} prompts got no answer: dead_letters.jsonl",
             fg="yellow",
         )
+    typer.echo(f"read back: {_readers(curated.read_back)}")
     typer.echo(f"funnel: {curated.root / 'funnel.html'}")
+    if all(curated.sizes.get(name) for name in ("sft", "rl")):
+        typer.echo(f"to train on them: vasari recipe curated, in {curated.root}")
+
+
+def _readers(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Who has read the files of a curation back, and who has not, in one line."""
+    by = dict.fromkeys(name for read in found.values() for name in read["read_by"])
+    rules = [name.removeprefix("rules of ") for name in by if name.startswith("rules of ")]
+    loaders = dict.fromkeys(name.partition(" (")[0] for name in by if not name.startswith("rules"))
+    told = [f"{len(found)} files, all rows by the rules of {', '.join(rules)}"]
+    told += [f"the first rows by {', '.join(loaders)}"] if loaders else []
+    left = {name: why for read in found.values() for name, why in read["not_read_by"].items()}
+    told += [f"not by {name} ({why})" for name, why in left.items()]
+    return "; ".join(told)

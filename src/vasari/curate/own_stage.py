@@ -14,6 +14,7 @@ from vasari.core.errors import ConfigError, StateError
 from vasari.core.plugins import code_digest, names_from_a_file, resolve
 from vasari.core.records import AnswerKind, Prompt
 from vasari.core.settings import Named
+from vasari.curate.choose.marks import marks_reason
 from vasari.curate.stage import (
     RL_PART,
     AskedModel,
@@ -255,6 +256,8 @@ def _unfit(after: Prompt, before: Prompt) -> str | None:
         wrong.append(f"kind must be one of {', '.join(get_args(AnswerKind))}, got {after.kind!r}")
     if wrong:
         return wrong[0]
+    if (odd := marks_reason(after)) and not marks_reason(before):
+        return odd[1]
     try:
         # A source may hold nan; a stage is not to add any.
         new = {

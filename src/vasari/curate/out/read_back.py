@@ -13,7 +13,7 @@ import importlib.util
 import itertools
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vasari.core.errors import VasariError
+from vasari.core.errors import StateError, VasariError
 from vasari.core.files import read_json
 from vasari.core.records import ImageRef, Prompt
 from vasari.curate.out.reader_rules import (
@@ -85,23 +85,74 @@ class _Findings:
             self.shown.append(problem)
 
 
-def read_back(root: Path, sizes: Mapping[str, int], exports: Sequence[str]) -> dict[str, FileRead]:
+def read_back(
+    root: Path, manifest: Mapping[str, Any], before: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
     """Read a curation's sets and exports as their readers do; return what came, by file.
+
+    A file that an earlier run has read whole, by all readers and without a problem, is not read
+    again.
 
     Args:
         root: Folder of the run.
-        sizes: Number of prompts of each set, "sft" and "rl"; one without prompts has no file.
-        exports: Names of the exports.
+        manifest: What was written: `sets` with the number of prompts and the hash of each, and
+            `exports` with the hash of each file.
+        before: The manifest of the run before; empty without one.
     """
-    found = {}
-    for kind, size in sizes.items():
-        if not size:
+    found: dict[str, dict[str, Any]] = {}
+    known = _part(before, "read_back")
+    for path, kind, name in _files(manifest):
+        old = _part(known, path)
+        whole = bool(old) and not old.get("problems") and not old.get("not_read_by")
+        if whole and _hash(before, path) == _hash(manifest, path):
+            found[path] = old
             continue
-        found[f"{kind}.parquet"] = _read_set(root / f"{kind}.parquet", kind, size)
-        for name in exports:
-            path = root / "exports" / name / _file_name(name, kind)
-            found[f"exports/{name}/{path.name}"] = _read_export(root, path, name, kind, size)
+        size = manifest["sets"][kind]["prompts"]
+        read = (
+            _read_set(root / path, kind, size)
+            if name is None
+            else _read_export(root, root / path, name, kind, size)
+        )
+        found[path] = read.summary()
     return found
+
+
+def require_readable(root: Path, found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise unless every file of a curation could be read back.
+
+    Raises:
+        StateError: Names the first file with its first problem.
+    """
+    for path, read in found.items():
+        if not read["problems"]:
+            continue
+        more = f" (and {read['num_problems'] - 1:,} more)" if read["num_problems"] > 1 else ""
+        raise StateError(
+            f"{root / path} cannot be used, so this curation is not done: {read['problems'][0]}"
+            f"{more}. Where a stage of your own wrote the text, mend the stage; else remove the"
+            " file and run the same command again"
+        )
+
+
+def _files(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
+    """Path in the run's folder, kind of set and export (None: the set itself) of each file."""
+    kinds = [kind for kind, written in manifest["sets"].items() if written["prompts"]]
+    yield from ((f"{kind}.parquet", kind, None) for kind in kinds)
+    for file in manifest["exports"]:
+        name, _, last = file.partition("/")
+        yield f"exports/{file}", last.partition(".")[0], name
+
+
+def _hash(manifest: Mapping[str, Any], path: str) -> object:
+    if path.startswith("exports/"):
+        return _part(manifest, "exports").get(path.removeprefix("exports/"))
+    return _part(_part(manifest, "sets"), path.removesuffix(".parquet")).get("hash")
+
+
+def _part(content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A part of a manifest, which somebody may have edited; empty where it is no object."""
+    found = content.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _read_set(path: Path, kind: str, size: int) -> FileRead:
@@ -265,7 +316,3 @@ def _check_info(path: Path, kind: str, found: _Findings) -> None:
         found.add(f"dataset_info.json does not name {path.name} as sharegpt")
     if (entry.get("columns"), entry.get("tags")) != (SHAREGPT_COLUMNS, SHAREGPT_TAGS):
         found.add("dataset_info.json has other columns or tags")
-
-
-def _file_name(name: str, kind: str) -> str:
-    return f"{kind}.{'json' if name == 'sharegpt' else 'parquet'}"

@@ -19,6 +19,7 @@ from vasari.curate.out.card import make_card, set_counts
 from vasari.curate.out.export import write_exports
 from vasari.curate.out.export_folder import refuse_exports_of_others
 from vasari.curate.out.funnel import make_funnel, render
+from vasari.curate.out.read_back import read_back, require_readable
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.engine import Engine, LocalEngine
 from vasari.curate.run.expected import Expected, enough
@@ -54,6 +55,8 @@ class Curated:
     funnel: Mapping[str, Any]
     sizes: Mapping[str, int]
     """Prompts of each set; a set without any has no file."""
+    read_back: Mapping[str, Mapping[str, Any]]
+    """How each file was read back, as the manifest says it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +98,8 @@ def curate(
     Raises:
         ConfigError: A setting does not fit the data.
         DataError: A source has not the shape that was expected.
-        StateError: The run was stopped and can go on, or another process works in the folder.
+        StateError: The run was stopped and can go on, another process works in the folder, or a
+            file that was written cannot be read as its readers would.
         StorageError: The disk refused.
     """
     root = resolved(root)
@@ -230,6 +234,7 @@ def _write_all(
     run: Run, folder: OwnFolder, sets: Mapping[str, StageFolder], models: Models
 ) -> Curated:
     root, recipe, claim = run.root, run.recipe, folder.claim
+    before = read_object(root / "manifest.json")
     funnel = make_funnel(recipe.name, run.outputs, decontamination(run))
     hashes = {name: _write_set(folder, name, output) for name, output in sets.items()}
     for name in {"sft", "rl"} - set(sets):
@@ -267,8 +272,11 @@ def _write_all(
         "dead_letters": dead,
         "spending": models.spending(),
     }
-    write_json(claim("manifest.json"), manifest)
-    return Curated(root=root, funnel=funnel, sizes=sizes)
+    with run.show("read back") if run.show is not None else contextlib.nullcontext():
+        found = read_back(root, manifest, before)
+    write_json(claim("manifest.json"), manifest | {"read_back": found})
+    require_readable(root, found)
+    return Curated(root=root, funnel=funnel, sizes=sizes, read_back=found)
 
 
 def _write_set(folder: OwnFolder, name: str, output: StageFolder) -> str | None:

@@ -26,7 +26,7 @@ from vasari.core.records import Prompt
 from vasari.curate.run.rows import ImageFacts, write_rows, write_table
 from vasari.curate.stage import FAILED, Dropped
 
-STAGE_SCHEMA = 1
+STAGE_SCHEMA = 2
 """Version of the shard files, part of every fingerprint: shards of an older version are remade."""
 
 _SEEN_SECONDS = 90.0
