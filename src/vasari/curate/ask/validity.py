@@ -245,9 +245,8 @@ def _blind(
         right, options = int(sum(group)), len(prompts[index].choices or ())
         # What was asked and brought no answer.
         lost = len(answers.responses) - len(group) + len(answers.failures)
-        counts.update(blind_rollouts=len(group), blind_correct=right)
-        counts["blind_truncated"] += len(answers.responses) - len(group)
         rollouts = {"blind_rollouts": len(group), "blind_correct": right}
+        counts.update(rollouts, blind_truncated=len(answers.responses) - len(group))
         outcomes[index] = {"validity": rollouts}
         if found.stopped(index) and is_answerable_blind([*group, *[1.0] * lost], options, settings):
             detail = f"the run was stopped after {len(group)} blind rollouts"
