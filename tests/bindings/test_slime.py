@@ -235,6 +235,36 @@ class TestRefusals:
             source.add_samples([group])
 
     @pytest.mark.parametrize(
+        ("metadata", "message"),
+        [
+            ("A text", r"prompt 3 \(of those not too long\): its metadata must be an object"),
+            ({"id": "x", "kind": "essay"}, "prompt 'x': metadata: kind must be one of number"),
+            ({"id": "x", "choices": "red"}, "prompt 'x': metadata: choices must be a list"),
+        ],
+    )
+    def test_metadata_by_which_nothing_can_be_verified(self, start, tmp_path, metadata, message):
+        start()
+        pool = tmp_path / "pool.jsonl"
+        rows = [json.loads(line) for line in pool.read_text().splitlines()]
+        rows[3]["metadata"] = metadata
+        pool.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        with pytest.raises(DataError, match=message):
+            start()
+
+    @pytest.mark.parametrize(
+        ("function", "message"),
+        [
+            ("nowhere.at.all", "'nowhere.at.all' cannot be imported"),
+            ("slime_training.nothing", "'slime_training.nothing' names no function"),
+            ("generate", "'generate' cannot be imported"),
+        ],
+    )
+    def test_a_rollout_function_that_is_not_there(self, start, function, message):
+        manager = start(vasari={"rollout_function": function})
+        with pytest.raises(ConfigError, match=message):
+            manager.generate(0)
+
+    @pytest.mark.parametrize(
         ("changes", "message"),
         [
             ({"rollout_global_dataset": False}, "leave --disable-rollout-global-dataset out"),

@@ -7,12 +7,12 @@ import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from vasari.core.errors import DataError
-from vasari.core.records import ImageRef, Outcome, Prompt, Rollout, Verdict
+from vasari.core.records import AnswerKind, ImageRef, Outcome, Prompt, Rollout, Verdict
 from vasari.score.reward import Reward
 from vasari.train.groups import ScoredGroup, ScoredRollout
 from vasari.train.verdicts import CORRECT_FROM
@@ -32,7 +32,16 @@ def prompts_of(samples: Sequence[Any]) -> list[Prompt]:
 
     Their ids are `id` or `prompt_id` of the metadata where it is unique, else digests of prompt and
     label, numbered where several are the same.
+
+    Raises:
+        DataError: A prompt's metadata are not what they must be.
     """
+    for place, sample in enumerate(samples):
+        if not isinstance(sample.metadata or {}, Mapping):
+            raise DataError(
+                f"--prompt-data: prompt {place} (of those not too long): its metadata must be"
+                f" an object, got {type(sample.metadata).__name__}; name another --metadata-key"
+            )
     metadata = [sample.metadata or {} for sample in samples]
     ids = next(
         (
@@ -53,9 +62,19 @@ def prompt_of(sample: Any, own_id: str = "") -> Prompt:
 
     `question`, `kind`, `choices`, `category` and `difficulty` are read from the metadata, as
     vasari's export for slime writes them.
+
+    Raises:
+        DataError: `kind` or `choices` is not what it must be.
     """
-    known = sample.metadata or {}
-    choices = known.get("choices")
+    known = sample.metadata if isinstance(sample.metadata, Mapping) else {}
+    kind, choices = known.get("kind") or None, known.get("choices") or None
+    where = f"prompt {own_id or known.get('id', '')!r}: metadata"
+    if kind is not None and kind not in get_args(AnswerKind):
+        raise DataError(
+            f"{where}: kind must be one of {', '.join(get_args(AnswerKind))}, got {kind!r}"
+        )
+    if choices is not None and not isinstance(choices, list | tuple):
+        raise DataError(f"{where}: choices must be a list of options, got {choices!r}")
     images = (sample.multimodal_inputs or {}).get("images") or ()
     return Prompt(
         id=own_id or str(known.get("id", "")),
@@ -63,7 +82,7 @@ def prompt_of(sample: Any, own_id: str = "") -> Prompt:
         answer="" if sample.label is None else str(sample.label),
         images=tuple(ImageRef(path=str(place)) for place in range(len(images))),
         choices=tuple(map(str, choices)) if choices else None,
-        kind=known.get("kind") or None,
+        kind=kind,
         category=str(known.get("category") or ""),
         difficulty=str(known.get("difficulty") or ""),
     )

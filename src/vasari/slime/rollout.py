@@ -80,9 +80,13 @@ async def _refresh(
 def _function(path: str) -> Any:
     """The function `package.module.name`, as slime writes it."""
     module, _, name = path.rpartition(".")
-    if not module:
+    if module.startswith("slime."):
+        found = getattr(slime_module(module), name, None)
+    else:
+        try:
+            found = getattr(importlib.import_module(module), name, None)
+        except (ImportError, ValueError) as error:
+            raise ConfigError(f"{path!r} cannot be imported: {error}") from error
+    if not callable(found):
         raise ConfigError(f"{path!r} names no function: write package.module.function")
-    return getattr(
-        slime_module(module) if module.startswith("slime.") else importlib.import_module(module),
-        name,
-    )
+    return found
