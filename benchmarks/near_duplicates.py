@@ -237,15 +237,15 @@ def _within(prompts: list[Prompt], rng: random.Random) -> list[str]:
 
 
 def texts(count: int, seed: int = 0) -> list[Prompt]:
-    """Make questions of 40 random words; one in ten copies another with one word changed."""
+    """Make questions of 40 random words; one in ten copies another with other punctuation."""
     rng = random.Random(seed)
     words = ["".join(rng.choices(string.ascii_lowercase, k=rng.randint(2, 9))) for _ in range(5000)]
-    rows: list[list[str]] = []
+    rows: list[str] = []
     for place in range(count):
-        row = list(rng.choice(rows)) if rows and place % 10 == 0 else rng.choices(words, k=40)
-        row[rng.randrange(40)] = rng.choice(words)
-        rows.append(row)
-    return [Prompt(id=str(i), question=" ".join(row), answer="1") for i, row in enumerate(rows)]
+        fresh = " ".join(rng.choices(words, k=40))
+        copied = rows and place % 10 == 0
+        rows.append(edit_punctuation(rng.choice(rows), rng) if copied else fresh)
+    return [Prompt(id=str(i), question=row, answer="1") for i, row in enumerate(rows)]
 
 
 def rates(work: Callable[[], object], count: int, repeats: int) -> str:

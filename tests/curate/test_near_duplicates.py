@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vasari.core.errors import DataError
-from vasari.curate.match.image_hash import index_images
+from vasari.curate.match.image_hash import ImageIndex, index_images
 from vasari.curate.match.near_duplicates import DuplicateSettings, near_duplicates
 from vasari.records import ImageRef, Prompt
 
@@ -53,13 +53,113 @@ def test_the_same_figure_with_another_number_in_it_is_kept_by_its_answer(make_pr
     assert dropped(first, make_prompt("b", answer="16", image=draw_figure(1, label="4"))) == ()
 
 
-def test_a_changed_word_in_a_long_question_is_a_duplicate(make_prompt):
-    words = (
-        "Anna walks from the station to the old town hall at 5 kilometres an hour and back at 3,"
-        " how long is she away"
+TEXT = (
+    "Anna walks from the station to the old town hall at 5 kilometres an hour and back at 3, how"
+    " long is she away"
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (TEXT, TEXT.replace("old", "new")),
+        (TEXT, TEXT.replace("5", "6")),
+        ("What is 12 + 5?", "What is 12 - 5?"),
+        ("What is 2 * (3 + 4)?", "What is 2 * 3 + 4?"),
+        ("Anna gives Ben 3 apples. Who has more?", "Ben gives Anna 3 apples. Who has more?"),
+        ("Is 7 prime?", "Is 7 not prime?"),
+        ("Find the largest of 3, 5 and 9.", "Find the smallest of 3, 5 and 9."),
+        ("A rope is 5 m long.", "A rope is 5 cm long."),
+        ("How many sides has a square?", "How many sides has a rhombus?"),
+        ("If a = 2 and A = 3, what is a?", "If a = 2 and A = 3, what is A?"),
+        ("小明比小红高5厘米，谁更高？", "小红比小明高5厘米，谁更高？"),
+        ("小明有5个苹果", "小明有六个苹果"),
+        ("x < 5", "x ≤ 5"),
+    ],
+)
+def test_without_pictures_one_word_number_or_sign_makes_another_problem(make_prompt, one, other):
+    assert dropped(make_prompt("a", one, "7"), make_prompt("b", other, "7")) == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (TEXT, TEXT.upper()),
+        (TEXT, f"Please answer the following question.\n\n{TEXT} ?"),
+        ("What is 1/2 of 12?", "what is $\\frac{1}{2}$ of twelve"),
+        ("What is 3 × 4?", "What is  3 * 4 = ?"),
+        ("In △ABC, ∠A = 80°.", "In triangle ABC, angle A = 80.0 degrees"),
+        ("It’s “x”: find x².", "it's 'x'; find x^2"),
+        ("小明有5个苹果。", "小明有五个苹果"),
+    ],
+)
+def test_without_pictures_notation_and_instructions_make_no_other_problem(make_prompt, one, other):
+    (row,) = dropped(make_prompt("a", one, "7"), make_prompt("b", other, "7.0"))
+    assert row.detail == "same words, numbers, signs, options and answer, no images"
+
+
+def test_options_count_in_any_order_and_wherever_they_stand():
+    def prompt(identity, answer, choices=None, text="Which of these is prime?"):
+        return Prompt(id=identity, question=text, answer=answer, choices=choices)
+
+    listed = "Which of these is prime?\n(A) 9\n(B) 7\n(C) 4"
+    rows = dropped(
+        prompt("a", "A", ("7", "4", "9")),
+        prompt("shuffled", "7", ("4", "7", "9")),
+        prompt("listed", "B", text=listed),
+        prompt("others", "A", ("7", "6", "8")),
+        prompt("none", "7"),
     )
-    (row,) = dropped(make_prompt("a", words), make_prompt("b", words.replace("old", "ancient")))
-    assert row.detail.endswith("no images, same numbers, symbols and answer")
+    assert [(row.id, row.collided_with) for row in rows] == [("shuffled", "a"), ("listed", "a")]
+
+
+def test_options_that_speak_of_others_count_in_their_order():
+    first, other = (
+        Prompt(id=name, question="Which is prime?", answer="D", choices=choices)
+        for name, choices in (
+            ("a", ("2", "3", "4", "both of A and B")),
+            ("b", ("4", "3", "2", "both of A and B")),
+        )
+    )
+    assert dropped(first, other) == ()
+
+
+def test_many_equal_texts_are_compared_once_each():
+    same = Prompt(id="p", question="What is 2 + 3? " * 5, answer="5")
+    told = []
+    rows = near_duplicates(
+        [same] * 20_000, index_images([same] * 20_000), tell=lambda *args: told.append(args)
+    )
+    assert len(rows) == 19_999
+    assert told[-1] == (20_000, 20_000)
+
+
+def test_progress_counts_the_comparisons_of_equal_words_over_different_images():
+    def finished(count):
+        rng = np.random.default_rng(0)
+        image = ImageRef(path="drawn.png")
+        prompts = [
+            Prompt(id=str(n), question="Find x.", answer="5", images=(image,)) for n in range(count)
+        ]
+        index = ImageIndex(
+            codes=rng.integers(0, 2**63, size=(count, 4), dtype=np.uint64),
+            starts=np.arange(count + 1),
+            members=np.arange(count),
+            dropped=(),
+        )
+        told: list[tuple[int, int]] = []
+        found = near_duplicates(prompts, index, tell=lambda *args: told.append(args))
+        assert found == ()
+        assert all(done <= total for done, total in told)
+        assert [done for done, _ in told] == sorted(done for done, _ in told)
+        # Once read, what is left is known.
+        assert len({total for done, total in told if done >= count}) == 1
+        return told[-1]
+
+    # Twice the images make four times the comparisons.
+    (done, total), (more_done, more_total) = finished(2_000), finished(4_000)
+    assert (done, more_done) == (total, more_total)
+    assert 2.0 < (more_total - 4_000) / (total - 2_000) < 4.0
 
 
 def test_a_text_question_is_no_copy_of_one_with_an_image(make_prompt, draw_figure):

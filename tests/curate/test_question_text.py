@@ -73,18 +73,33 @@ def test_a_letter_is_compared_by_its_option_and_a_number_by_its_value():
         return answer_key(Prompt(id="p", question="", answer=answer, choices=choices))
 
     assert key("B", ("3", "1,000.0")) == key("A", ("1000", "7")) == key(" 1000 ") == "1000"
-    assert key("2 * SQRT(3)") == "2*sqrt(3)"
-    assert key("-0.50") == "-0.5"
+    assert key("2 * SQRT(3)") == key("$2\\times\\sqrt{3}$") == key("2 × √3")
+    assert key("-0.50") == key("−1/2") == key("-\\frac{1}{2}")
+    assert key("145°") == key("145 degrees") == key("145^\\circ") == key("145")
+    assert len({key("2, 3"), key("23"), key("2"), key("5 cm"), key("5 m")}) == 5
+    assert answer_key(Prompt(id="p", question="Which?\n(A) 3\n(B) 4", answer="(B)")) == "4"
 
 
-def test_only_numbers_that_differ_conflict():
-    assert answers_conflict("10", "11")
-    assert not answers_conflict("10.04", "10")
-    assert not answers_conflict("2*sqrt(3)", "3.46")  # 3.4641
-    assert answers_conflict("4/5", "3/5")
-    assert answers_conflict("6*pi", "-6*pi")
-    assert not answers_conflict("x+1", "x+2")
-    assert not answers_conflict("1/0", "2")
+@pytest.mark.parametrize(
+    ("left", "right", "conflict"),
+    [
+        ("10", "11", True),
+        ("10.04", "10", False),
+        ("2*sqrt(3)", "3.46", False),  # 3.4641
+        ("2√3 cm", "3.46", False),
+        ("4/5", "3/5", True),
+        ("4/5", "0.8", False),
+        ("6*pi", "-6*pi", True),
+        ("6π", "18.85", False),  # 18.8496
+        ("145°", "145", False),
+        ("x+1", "x+2", False),
+        ("1/0", "2", False),
+        ("", "2", False),
+    ],
+)
+def test_only_numbers_that_differ_conflict(left, right, conflict):
+    keys = [answer_key(Prompt(id="p", question="", answer=text)) for text in (left, right)]
+    assert answers_conflict(*keys) == conflict
 
 
 def test_equal_texts_share_all_bands_and_different_ones_none():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import re
-import unicodedata
 import zlib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from vasari.core.errors import MissingExtraError
 from vasari.core.records import Prompt
+from vasari.curate.match.exact_text import option_key, split_options
+from vasari.curate.match.notation import read_notation
 
 try:
     import rensa
@@ -25,9 +27,8 @@ NUM_BANDS, BAND_ROWS = 16, 4
 """Texts of Jaccard similarity s share a band of their MinHashes with probability 1 - (1 - s^4)^16:
 0.988 at 0.7."""
 
-_TOKEN = re.compile(r"\d+(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?|[^\W\d_]+")
-_FACTOR = r"(?:\d{1,30}(?:\.\d{1,30})?|sqrt\(\d{1,30}(?:\.\d{1,30})?\)|pi)"
-_MEASURED = frozenset({"angle", "arc", "widehat", "overarc"})
+_LONGEST_VALUE = 12  # tokens of an answer that is read as one number
+_MEASURED = frozenset({"angle", "arc"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,12 @@ class QuestionText:
     """A question parsed for comparison: its words, numbers and symbols."""
 
     words: tuple[str, ...]
-    """Words and numbers in small letters, without punctuation."""
+    """Words and numbers in small letters, without punctuation and operators."""
     numbers: tuple[str, ...]
-    """Numbers in canonical form ("1,200.0" is "1200"), sorted, repeated ones repeated."""
+    """Numbers written in digits, in canonical form ("1,200.0" is "1200"), sorted, repeated ones
+    repeated."""
+    spelled: tuple[str, ...]
+    """Numbers written in words."""
     symbols: tuple[str, ...]
     """Names of points (a name and its reverse are one: AB is BA) and single letters, sorted, each
     once."""
@@ -49,17 +53,19 @@ class QuestionText:
 
 
 def read_question(text: str) -> QuestionText:
-    """Parse a question into the words, numbers and symbols by which it is compared.
+    r"""Parse a question into the words, numbers and symbols by which it is compared.
 
-    LaTeX commands are read as words; punctuation and braces are not read.
+    Notation does not matter: △ABC, `\triangle ABC` and "triangle ABC" are read alike.
     """
-    tokens = _TOKEN.findall(unicodedata.normalize("NFKC", text))
-    words = tuple(_canonical(token) if token[0].isdigit() else token.lower() for token in tokens)
-    numbers = tuple(sorted(word for word in words if word[0].isdigit()))
-    return QuestionText(words, numbers, _symbols(tokens))
+    reading = read_notation(text)
+    words = tuple(token.lower() for token in reading.tokens if token[0].isalnum())
+    numbers = Counter(word for word in words if word[0].isdigit())
+    numbers.subtract(reading.spelled)
+    written = tuple(sorted((+numbers).elements()))
+    return QuestionText(words, written, reading.spelled, _symbols(reading.tokens))
 
 
-def _symbols(tokens: list[str]) -> tuple[str, ...]:
+def _symbols(tokens: tuple[str, ...]) -> tuple[str, ...]:
     """Names of points and single letters.
 
     Single capitals in a row are one name, whatever stands between them.
@@ -108,17 +114,13 @@ def answer_key(prompt: Prompt) -> str:
 
     A choice letter becomes the text of its option, a number its canonical form.
     """
-    answer = prompt.answer.strip()
-    if (
-        prompt.choices
-        and len(answer) == 1
-        and 0 <= ord(answer.upper()) - ord("A") < len(prompt.choices)
-    ):
-        answer = prompt.choices[ord(answer.upper()) - ord("A")].strip()
-    if re.fullmatch(r"[+-]?\d[\d,]*(?:\.\d+)?", answer):
-        sign = "-" if answer[0] == "-" else ""
-        return sign + _canonical(answer.lstrip("+-"))
-    return re.sub(r"\s+", "", unicodedata.normalize("NFKC", answer)).lower()
+    answer, options = prompt.answer.strip(), prompt.choices
+    if len(answer.strip("().")) == 1 and answer.strip("().").isalpha():
+        options = options or split_options(prompt.question)[1] or ()
+        place = ord(answer.strip("().").upper()) - ord("A")
+        if 0 <= place < len(options):
+            return option_key(options[place])
+    return option_key(answer)
 
 
 def answers_conflict(left: str, right: str) -> bool:
@@ -131,19 +133,36 @@ def answers_conflict(left: str, right: str) -> bool:
 
 
 def _value(key: str) -> float | None:
-    """The number that a key such as "-3/5", "2*sqrt(13)" or "6*pi" stands for, or None."""
-    sign, body = (-1.0, key[1:]) if key.startswith("-") else (1.0, key)
-    if not re.fullmatch(rf"{_FACTOR}(?:[*/]{_FACTOR})*", body):
+    """The number that a key such as "- 3/5", "2 * sqrt 13" or "6 π cm" stands for, or None."""
+    tokens = key.split(" ")
+    value = 1.0
+    if tokens[0] == "-":
+        value, tokens = -1.0, tokens[1:]
+    while tokens and tokens[-1].isalpha() and tokens[-1] != "π":
+        tokens = tokens[:-1]  # a unit
+    if not 0 < len(tokens) <= _LONGEST_VALUE or "/ (" in key:
         return None
-    value = sign
-    for operation, factor in re.findall(rf"([*/]?)({_FACTOR})", body):
-        root = factor.startswith("sqrt")
-        number = math.pi if factor == "pi" else float(factor[5:-1] if root else factor)
-        number = math.sqrt(number) if root else number
-        if operation == "/" and number == 0:
+    divide = root = False
+    for word in tokens:
+        if word in ("*", "(", ")"):
+            continue
+        if word in ("/", "sqrt"):
+            divide, root = divide or word == "/", word == "sqrt"
+            continue
+        number = math.pi if word == "π" else _number(word)
+        if number is None or (divide and number == 0):
             return None
-        value = value / number if operation == "/" else value * number
+        number = math.sqrt(number) if root else number
+        value = value / number if divide else value * number
+        divide = root = False
     return value
+
+
+def _number(token: str) -> float | None:
+    top, _, bottom = token.partition("/")
+    if not re.fullmatch(r"\d{1,30}(?:\.\d{1,30})?(?:/\d{1,9})?", token) or not float(bottom or 1):
+        return None
+    return float(top) / float(bottom or 1)
 
 
 def band_keys(texts: Iterable[QuestionText], *, seed: int = 1) -> NDArray[np.uint64]:
@@ -187,9 +206,3 @@ def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
         key = (key ^ values[..., place]) * np.uint64(0x9E3779B97F4A7C15)
         key ^= key >> np.uint64(29)
     return key
-
-
-def _canonical(number: str) -> str:
-    whole, _, fraction = number.replace(",", "").partition(".")
-    fraction = fraction.rstrip("0")
-    return (whole.lstrip("0") or "0") + (f".{fraction}" if fraction else "")
