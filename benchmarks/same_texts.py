@@ -25,27 +25,11 @@ from vasari.curate.match.image_hash import index_images
 from vasari.curate.match.near_duplicates import near_duplicates
 from vasari.records import Prompt
 
-NAMES = [
-    "Anna",
-    "Ben",
-    "Carla",
-    "David",
-    "Emma",
-    "Felix",
-    "Grace",
-    "Henry",
-    "Iris",
-    "Jack",
-    "Kemal",
-    "Lena",
-    "Ming",
-    "Nora",
-    "Omar",
-]
-THINGS = ["apples", "books", "coins", "stamps", "marbles", "cards", "pens", "shells"]
-COLOURS = ["red", "blue", "green", "yellow", "black", "white"]
+NAMES = "Anna Ben Carla David Emma Felix Grace Henry Iris Jack Kemal Lena Ming Nora Omar".split()
+THINGS = "apples books coins stamps marbles cards pens shells".split()
+COLOURS = "red blue green yellow black white".split()
 UNITS = ("cm", "m", "km", "kg", "hours", "minutes", "dollars", "degrees", "liters")
-SHAPES = ["square", "triangle", "circle", "rectangle", "hexagon", "rhombus", "trapezoid"]
+SHAPES = "square triangle circle rectangle hexagon rhombus trapezoid".split()
 WORD = re.compile(r"[A-Za-z]{3,}")
 # "find" and "determine" are other words, but no other problem; the pairs avoid such words.
 GROUPS = (
@@ -218,22 +202,7 @@ def unicode_forms(text: str, rng: random.Random) -> str | None:
 
 def number_words(text: str, _: random.Random) -> str | None:
     """Write small numbers in words."""
-    del rng
-    words = [
-        "zero",
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-    ]
+    words = "zero one two three four five six seven eight nine ten eleven twelve".split()
     other = re.sub(
         r"(?<=\s)(?:1[0-2]|[2-9])(?=\s[a-z]{2}|\?|$)", lambda m: words[int(m.group())], text
     )

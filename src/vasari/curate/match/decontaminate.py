@@ -1,14 +1,15 @@
 """Finds training prompts that repeat benchmark prompts, copied or reworded, by figure and text.
 
 A prompt leaks a benchmark prompt when one of three rules holds; each needs the same
-numbers, and no conflict of numeric answers.
+numbers, and no conflict of numeric answers. Notation and options do not count.
 
 * `copy`: the figures agree (cut by up to 5%, resized, recompressed) and at least 0.8 of the
   benchmark question's words and pairs of words are in the prompt, with the same symbols.
-* `paraphrase`: the figures agree, numbers and symbols are the same, the answers are equal; the
-  wording does not matter.
-* `text`: a question of 8 words or more with 0.8 of its words, where one side has no image to
-  compare.
+* `paraphrase`: the figures agree, the answers are equal, and the symbols are the same or the text
+  tells the same problem; else the wording does not matter.
+* `text`: where one side has no image to compare, 0.8 of the words of a question of 8 words or more,
+  or a text that tells the same problem (`same_problem`): other words, clauses in another order,
+  points under other names.
 
 The texts are compared first, so an image is compared only with those of benchmark prompts that have
 the same numbers.
@@ -28,6 +29,13 @@ from vasari.core.errors import DataError
 from vasari.core.records import Prompt
 from vasari.core.settings import Settings
 from vasari.curate.match.image_hash import CROP_RADIUS, NUM_CROPS, ImageIndex, hamming
+from vasari.curate.match.problem_text import (
+    ProblemText,
+    name_overlap,
+    read_problem,
+    same_problem,
+    word_overlap,
+)
 from vasari.curate.match.question_text import (
     QuestionText,
     answer_key,
@@ -77,6 +85,8 @@ class LeakSettings(Settings):
     """Look for other wordings over the same figure."""
 
 
+_LEAST_NAMES = 0.75
+
 Rule = Literal["copy", "paraphrase", "text"]
 """How a benchmark prompt was recognised."""
 
@@ -110,6 +120,7 @@ class _Reference:
 
     prompt: Prompt
     text: QuestionText
+    problem: ProblemText
     shingles: frozenset[tuple[str, ...]]
     answer: str
     index: int
@@ -135,13 +146,14 @@ class BenchmarkIndex:
             )
         self.settings = settings or LeakSettings()
         self.prompts = tuple(prompts)
+        self._least_words = min(0.5, self.settings.min_containment)
         self._images = images
         self._by_numbers: dict[frozenset[str], list[_Reference]] = defaultdict(list)
         for index, prompt in enumerate(prompts):
-            text = read_question(prompt.question)
-            self._by_numbers[frozenset(text.numbers)].append(
-                _Reference(prompt, text, text.shingles, answer_key(prompt), index)
-            )
+            text, problem = read_question(prompt.question), read_problem(prompt.question)
+            reference = _Reference(prompt, text, problem, text.shingles, answer_key(prompt), index)
+            for key in problem.keys:
+                self._by_numbers[key].append(reference)
 
     def leaks(self, prompts: Sequence[Prompt], images: ImageIndex) -> tuple[Dropped, ...]:
         """Training prompts to drop, in input order, with the first benchmark prompt each repeats.
@@ -194,27 +206,50 @@ class BenchmarkIndex:
             )
 
     def _occurrences(self, prompt: Prompt, index: int, images: ImageIndex) -> Iterator[Occurrence]:
+        problem = read_problem(prompt.question)
+        found = {
+            reference.index: reference
+            for key in problem.keys
+            for reference in self._by_numbers.get(key, ())
+        }
+        if not found:
+            return
         text, answer = read_question(prompt.question), answer_key(prompt)
         shingles = text.shingles
-        for reference in self._by_numbers.get(frozenset(text.numbers), ()):
-            if text.symbols != reference.text.symbols or answers_conflict(answer, reference.answer):
+        for reference in (found[place] for place in sorted(found)):
+            pictured = bool(prompt.images and reference.prompt.images)
+            # Most prompts with the same numbers share few words; they are passed over fast.
+            if not (pictured and answer == reference.answer) and (
+                word_overlap(problem, reference.problem)[0] < self._least_words
+            ):
                 continue
+            if answers_conflict(answer, reference.answer):
+                continue
+            same_names = text.symbols == reference.text.symbols
             shared = containment(reference.shingles, shingles)
-            copied = shared >= self.settings.min_containment
-            reworded = self.settings.paraphrases and answer == reference.answer != ""
+            copied = same_names and shared >= self.settings.min_containment
             rule: Rule | None = None
             bits: int | None = None
-            if prompt.images and reference.prompt.images:
-                if copied or reworded:
+            if pictured:
+                reworded = self.settings.paraphrases and answer == reference.answer != ""
+                if copied or (reworded and (same_names or self._retold(problem, reference))):
                     bits = self._bits(index, images, reference.index)
                     if bits <= self.settings.max_bits:
                         rule = "copy" if copied else "paraphrase"
-            elif copied and len(reference.text.words) >= self.settings.min_words:
+            elif (
+                copied
+                and len(reference.text.words) >= self.settings.min_words
+                # The same words and numbers, but not of the same things, are another problem.
+                and name_overlap(problem, reference.problem)[0] >= _LEAST_NAMES
+            ) or (self.settings.paraphrases and self._retold(problem, reference)):
                 rule = "text"
             if rule is not None:
                 yield Occurrence(
                     prompt=index, benchmark=reference.index, rule=rule, shared=shared, bits=bits
                 )
+
+    def _retold(self, problem: ProblemText, reference: _Reference) -> bool:
+        return same_problem(reference.problem, problem) is not None
 
     def _bits(self, index: int, images: ImageIndex, reference: int) -> int:
         """How far the benchmark prompt's images are from the training prompt's, in bits.

@@ -15,6 +15,7 @@ from vasari.core.records import Prompt
 from vasari.curate.match.notation import BLANK, read_notation
 
 _LABEL = re.compile(r"(?:^|(?<=\s))(?:\(([A-Ja-j])\)|([A-J])\s?[.):])(?=\s|[^\s.:)])|\n")
+_HEADER = re.compile(r"\n\s{0,9}(?:choices|options)\s?:", re.IGNORECASE)
 _AROUND = 400  # characters at either end of a question in which instructions are looked for
 _MOST = 8  # instructions that are taken off at either end
 _OBJECT = r"(?:(?:the|this|these|following|given|math|geometry|multiple|choice)\s)*"
@@ -119,10 +120,30 @@ def split_options(question: str) -> tuple[str, tuple[str, ...] | None]:
     """Part a question from the options at its end; None where there are none.
 
     Options are labelled A, B, C, ... in this order, as "(A)", "A.", "A)" or "A:". The last one
-    ends with its line.
+    ends with its line; what follows it stays.
     """
-    if not ("B" in question or "(b" in question):
+    places = _options(question)
+    if places is None:
         return question, None
+    options = tuple(question[start:end].strip(" \t\r\n,;") for _, start, end in places)
+    if not all(options):
+        return question, None
+    return question[: places[0][0]].rstrip() + "\n" + question[places[-1][2] :], options
+
+
+def before_options(question: str) -> str:
+    """The part of a question before its options, be they well labelled or only announced."""
+    header = _HEADER.search(question)
+    if header and header.start():
+        return question[: header.start()]
+    places = _options(question)
+    return question[: places[0][0]] if places else question
+
+
+def _options(question: str) -> list[tuple[int, int, int]] | None:
+    """(start of the label, start, end) of each option."""
+    if not ("B" in question or "(b" in question):
+        return None
     starts: list[tuple[int, int]] = []
     end = len(question)
     for mark in _LABEL.finditer(question):
@@ -135,15 +156,9 @@ def split_options(question: str) -> tuple[str, tuple[str, ...] | None]:
             starts.append(mark.span())
             end = len(question)
     if len(starts) < 2:
-        return question, None
+        return None
     ends = [start for start, _ in starts[1:]] + [end]
-    options = tuple(
-        question[start:stop].strip(" \t\r\n,;")
-        for (_, start), stop in zip(starts, ends, strict=True)
-    )
-    if not all(options):
-        return question, None
-    return question[: starts[0][0]].rstrip() + "\n" + question[end:], options
+    return [(label, start, stop) for (label, start), stop in zip(starts, ends, strict=True)]
 
 
 def option_key(text: str) -> str:

@@ -48,6 +48,7 @@ _CHINESE_NUMBER = re.compile(f"[{''.join(CHINESE_DIGITS)}{''.join(CHINESE_SCALES
 _RARE = re.compile(r"[^\x00-\x7f\w\s]")
 _DIGIT = re.compile(r"(?![0-9])\d")
 _DOLLARS = re.compile(r"\$\$|\$(?=\S)([^$]*)(?<=\S)\$(?!\d)")
+_MARK = re.compile(r"<\|?image_?\d{0,3}\|?>", re.IGNORECASE)  # where a picture stands
 _BULLET = re.compile(r"^[ \t]*\*[ \t]", re.MULTILINE)
 _MIXED = re.compile(r"(?<![\w./^])(\d{1,9})[ ]{1,3}(\d{1,9})/(\d{1,9})(?![\d/.])")
 _TOGETHER = re.compile(r"(?<=\w) ?(?://|\|\|) ?(?=[A-Za-z(\\])")
@@ -124,8 +125,11 @@ class Reading:
     """Numbers among the tokens that are written in words."""
 
 
-def read_notation(text: str) -> Reading:
-    """Read a text into tokens; two notations of one thing give the same tokens."""
+def read_notation(text: str, *, commas: bool = False) -> Reading:
+    """Read a text into tokens; two notations of one thing give the same tokens.
+
+    With `commas`, those before a letter are tokens: they part names of points.
+    """
     text = " " + _plain(text)
     tokens = _words(_TOKEN.findall(text))
     present = set(tokens)
@@ -134,7 +138,7 @@ def read_notation(text: str) -> Reading:
     marked = SPELLED in text
     if not present.isdisjoint(NUMBER_WORDS):
         tokens, marked = compose(tokens), True
-    if "," in present:
+    if "," in present and not commas:
         tokens = [word for word in tokens if word != ","]
     spelled = tuple(word[1:] for word in tokens if word[0] == SPELLED) if marked else ()
     if spelled:
@@ -157,6 +161,8 @@ def _plain(text: str) -> str:
     """The text with symbols as words or ASCII, and without what shows nothing."""
     if not text.isascii():
         text = _ascii(text)
+    if "<" in text:
+        text = _MARK.sub(" ", text)
     if "\\" in text:
         text = text.replace("~", " ").replace("\\$", _MONEY)
     if "$" in text:
