@@ -194,7 +194,8 @@ def quality(prompts: list[Prompt], seed: int = 0) -> list[str]:
         if kind == "paraphrase":
             pairs = zip(tests, leaks, strict=True)
             shared = [
-                containment(read_question(a.question), read_question(b.question)) for a, b in pairs
+                containment(read_question(a.question).shingles, read_question(b.question).shingles)
+                for a, b in pairs
             ]
             hard = [
                 leak.id in found for leak, share in zip(leaks, shared, strict=True) if share < 0.8
