@@ -160,7 +160,7 @@ def _print_outcome(curated: Curated) -> None:
     typer.echo(f"read back: {_readers(curated.read_back)}")
     typer.echo(f"funnel: {curated.root / 'funnel.html'}")
     if all(curated.sizes.get(name) for name in ("sft", "rl")):
-        typer.echo(f"to train on them: vasari recipe curated, in {curated.root}")
+        typer.echo("to train on them: vasari recipe curated (docs/curate.md, section 8)")
 
 
 def _readers(found: Mapping[str, Mapping[str, Any]]) -> str:

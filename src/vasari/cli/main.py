@@ -19,6 +19,7 @@ from vasari.cli import (
     datasets,
     planning,
     scoring,
+    shipped,
     training,
     verify_job,
 )
@@ -52,6 +53,7 @@ def version() -> None:
 
 for command in (
     training.quickstart,
+    shipped.recipe,
     planning.plan,
     training.sft,
     training.train,

@@ -88,7 +88,9 @@ def read_yaml(path: Path, *, what: str) -> dict[str, Any]:
             raise ConfigError(f"{what} {path} has more than {MAX_FILE_BYTES:,} bytes")
         content = load_yaml(data.decode("utf-8-sig"))
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{what} {path}{why_not_read(error)}") from error
+        absent = what == "recipe" and isinstance(error, FileNotFoundError)
+        told = "; `vasari recipe` lists those that ship, and writes one here" if absent else ""
+        raise ConfigError(f"{what} {path}{why_not_read(error)}{told}") from error
     if not isinstance(content, dict):
         raise ConfigError(
             f"{what} {path}: expected keys and values at the top, got {type(content).__name__}"

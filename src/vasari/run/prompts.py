@@ -96,6 +96,8 @@ def split_files(
 ) -> dict[str, list[Prompt]]:
     """Return the prompts of files by split, as `read_files` does, without decoding their images.
 
+    The cold start goes without the prompts, by their ids, that are held out of `train`.
+
     Args:
         files: The recipe's settings.
         seed: Of what is held out.
@@ -123,4 +125,14 @@ def split_files(
     for place, name in enumerate(missing):
         splits[name] = [pool[i] for i in order[place * held_out : (place + 1) * held_out]]
     splits["train"] = [pool[i] for i in sorted(order[len(missing) * held_out :])]
+    # A curation's two sets have the same prompts: what is tested must not have been taught.
+    tested = {prompt.id for name in missing for prompt in splits[name]}
+    if "cold_start" in splits:
+        taught = [prompt for prompt in splits["cold_start"] if prompt.id not in tested]
+        if not taught:
+            raise ConfigError(
+                f"{files.cold_start}: every prompt of it is held out of {files.train}; give a"
+                " larger file, or files for validation and test"
+            )
+        splits["cold_start"] = taught
     return splits
