@@ -61,11 +61,11 @@ require_disk() {
     [ "$free" -ge "$needed" ] || fail "$folder has $free MB free and the packages need about $needed MB; free some space, or put the environment elsewhere"
 }
 
-# install_packages VENV EXTRA: `pip install -c constraints.txt -e .[EXTRA]`, skipped when nothing changed since the last time.
+# install_packages VENV EXTRA [CONSTRAINTS]: `pip install -c constraints.txt -e .[EXTRA]`, skipped when nothing changed since.
 install_packages() {
-    local venv="$1" extra="$2" stamp wanted log line
+    local venv="$1" extra="$2" constraints="${3:-constraints.txt}" stamp wanted log line
     stamp="$venv/.vasari-installed"
-    wanted="$ROOT [$extra] $(cat "$ROOT/pyproject.toml" "$ROOT/constraints.txt" | cksum)"
+    wanted="$ROOT [$extra] $(cat "$ROOT/pyproject.toml" "$ROOT/$constraints" | cksum)"
     if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
         return
     fi
@@ -73,8 +73,8 @@ install_packages() {
     [ -d "$venv/lib" ] && "$venv/bin/python" -c 'import importlib.util as u, sys; sys.exit(u.find_spec("torch") is None)' 2>/dev/null ||
         require_disk "$venv" 2500
     log="$venv/install.log"
-    say "installing vasari[$extra] with the versions of constraints.txt; the first time takes minutes (log: $log)"
-    if ! "$venv/bin/python" -m pip install --progress-bar off -c "$ROOT/constraints.txt" -e "$ROOT[$extra]" \
+    say "installing vasari[$extra] with the versions of $constraints; the first time takes minutes (log: $log)"
+    if ! "$venv/bin/python" -m pip install --progress-bar off -c "$ROOT/$constraints" -e "$ROOT[$extra]" \
         ${VASARI_TORCH_INDEX:+--extra-index-url "$VASARI_TORCH_INDEX"} 2>&1 | tee "$log" | show_progress; then
         grep -E '^(ERROR|error)' "$log" | tail -5 >&2
         grep -qiE 'No space left|Errno 28' "$log" && fail "the disk is full; free some space and run the same command again"

@@ -108,6 +108,9 @@ def test_easyr1_and_verl_get_marks_references_and_images(prompts, tmp_path):
     assert [turn["role"] for turn in row["prompt"]] == ["system", "user"]
     assert (row["data_source"], row["ability"], row["extra_info"]["index"]) == ("quiz", "len", "a")
     assert row["images"][0]["bytes"] == prompts[0].images[0].data
+    known = pq.read_table(tmp_path / "verl" / "rl.parquet").column("extra_info").to_pylist()
+    assert [info["choices"] for info in known] == [list(p.choices or ()) for p in prompts]
+    assert [info["kind"] for info in known] == [prompt.kind for prompt in prompts]
 
 
 def test_trl_gets_parts_in_the_order_of_the_question(prompts, tmp_path):

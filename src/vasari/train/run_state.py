@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vasari.core.errors import StateError
+from vasari.core.errors import StateError, VasariError
 from vasari.core.files import read_json, write_json
 from vasari.core.ledger import Ledger
 from vasari.sample import Gate, PromptSampler
@@ -52,13 +52,8 @@ class RunState:
         sampler, gate = self.sampler.state_dict(), self.gate.state_dict()
         save_state(folder / SAMPLER_FILE, sampler)
         save_state(folder / GATE_FILE, gate)
-        facts = {
-            "batch": self.batch,
-            "ledger": self.ledger.state_dict(),
-            "drawn": self.drawn.state_dict(),
-        }
         names = {"sampler": sampler["sampler"], "gate": gate["gate"]}
-        write_json(folder / RUN_FILE, {"schema": 2, **facts, **names, "settings": self.settings()})
+        write_json(folder / RUN_FILE, {**self._facts(), **names})
 
     def load(self, folder: Path) -> None:
         """Restore sampler, gate and counts from a checkpoint; log which settings changed since.
@@ -68,22 +63,68 @@ class RunState:
                 this state.
         """
         saved = read_run_file(folder)
-        gate = _gate_state(folder, saved, ours=self.gate.state_dict())
+        self._restore(
+            folder,
+            saved,
+            sampler=load_state(folder / SAMPLER_FILE),
+            gate=_gate_state(folder, saved, ours=self.gate.state_dict()),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of sampler and gate, and the counts, for a trainer's own file.
+
+        JSON values and plain arrays.
+        """
+        return {
+            **self._facts(),
+            "sampler": self.sampler.state_dict(),
+            "gate": self.gate.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned; log which settings changed since.
+
+        Raises:
+            StateError: It is of another sampler or gate, of another pool, or damaged.
+        """
+        try:
+            sampler, gate = state["sampler"], state["gate"]
+            self._restore("checkpoint", state, sampler=sampler, gate=gate)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, VasariError):
+                raise
+            raise StateError(
+                f"the saved state of the run is damaged: {type(error).__name__}: {error}"
+            ) from error
+
+    def _restore(
+        self, where: Path | str, saved: Mapping[str, Any], *, sampler: Any, gate: Any
+    ) -> None:
         for what, found, ours in (
-            ("sampler", load_state(folder / SAMPLER_FILE), self.sampler.state_dict()),
+            ("sampler", sampler, self.sampler.state_dict()),
             ("gate", gate, self.gate.state_dict()),
         ):
             if found.get(what) != ours[what]:
                 raise StateError(
-                    f"{folder}: written with the {what} {found.get(what)}, this run uses"
+                    f"{where}: written with the {what} {found.get(what)}, this run uses"
                     f" {ours[what]}; start a new run folder to change the {what}"
                 )
-        self.sampler.load_state_dict(load_state(folder / SAMPLER_FILE))
+        self.sampler.load_state_dict(sampler)
         self.gate.load_state_dict(gate)
         self.ledger.load_state_dict(saved["ledger"])
         self.drawn.load_state_dict(saved.get("drawn", {}))
         self.batch = int(saved["batch"])
-        _tell_changes(folder, saved.get("settings", {}), self.settings())
+        _tell_changes(where, saved.get("settings", {}), self.settings())
+
+    def _facts(self) -> dict[str, Any]:
+        """What is JSON in the state."""
+        return {
+            "schema": 2,
+            "batch": self.batch,
+            "ledger": self.ledger.state_dict(),
+            "drawn": self.drawn.state_dict(),
+            "settings": self.settings(),
+        }
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of the sampler and of the gate, as JSON values."""
@@ -96,7 +137,7 @@ class RunState:
         return json.loads(json.dumps(known, default=str))  # type: ignore[no-any-return]
 
 
-def _tell_changes(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def _tell_changes(where: Path | str, then: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for what in then.keys() & now.keys():
         changed = [
             f"{name} was {then[what][name]!r} and is {now[what][name]!r}"
@@ -106,7 +147,7 @@ def _tell_changes(folder: Path, then: Mapping[str, Any], now: Mapping[str, Any])
         if changed:
             logger.warning(
                 "%s: the %s goes on with other settings: %s",
-                folder,
+                where,
                 what,
                 ", ".join(sorted(changed)),
             )

@@ -239,6 +239,9 @@ def verl_row(prompt: Prompt, kind: str) -> Row:
             "answer": prompt.answer,
             "question": prompt.question,
             "set": kind,
+            "choices": list(prompt.choices or ()),
+            "kind": prompt.kind,
+            "difficulty": prompt.difficulty,
         },
     }
 
@@ -271,7 +274,14 @@ _VERL = (
     ("reward_model", pa.struct([("style", _TEXT), ("ground_truth", _TEXT)])),
     (
         "extra_info",
-        pa.struct([(name, _TEXT) for name in ("split", "index", "answer", "question", "set")]),
+        pa.struct(
+            [
+                *((name, _TEXT) for name in ("split", "index", "answer", "question", "set")),
+                ("choices", pa.list_(_TEXT)),
+                ("kind", _TEXT),
+                ("difficulty", _TEXT),
+            ]
+        ),
     ),
 )
 _SLIME = (

@@ -1,0 +1,117 @@
+"""Our verifier as a reward function of verl: `reward.custom_reward_function`.
+
+It needs neither verl nor torch:
+
+    reward.custom_reward_function.path=pkg://vasari.train.verl_reward
+    reward.custom_reward_function.name=verified
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vasari.core.errors import ConfigError
+from vasari.core.records import Outcome, Prompt
+from vasari.score.reward import RewardTerm, score_rollouts
+from vasari.score.rewards import make_rewards
+from vasari.train.groups import MAX_ANSWER_CHARACTERS
+from vasari.verify import verify
+
+MODULE = "vasari.train.verl_reward"
+
+_NOT_GIVEN = {"token_ids", "truncated", "completion_ids"}
+"""What a term may take and verl does not hand to a reward function."""
+
+
+def verified(
+    data_source: str = "",
+    solution_str: str = "",
+    ground_truth: Any = "",
+    extra_info: Mapping[str, Any] | None = None,
+    *,
+    rewards: Any = ("accuracy",),
+    opened: str = "",
+    **_: Any,
+) -> dict[str, Any]:
+    """Return a rollout's score and verdict for verl: a number, and what the sampler learns from.
+
+    Args:
+        data_source: As the row has it.
+        solution_str: The rollout's text.
+        ground_truth: The reference answer.
+        extra_info: Of the row: `question`, `choices` and `kind`, where it has them.
+        rewards: Reward terms as a recipe names them, e.g. `[accuracy, {name: format, weight:
+            0.5}]`; from `reward.custom_reward_function.reward_kwargs`.
+        opened: What the prompt already holds of every rollout, such as `<think>`.
+
+    Returns:
+        `score`, what the learner sees; `acc`, 1 or 0; `unverifiable`, 1 or 0; `verdict`,
+        `extraction` and `decided_by`, texts. verl needs a number, so an unverifiable rollout has
+        score and acc 0; `vasari.verl` leaves it out of its group's baseline.
+    """
+    known = extra_info or {}
+    prompt = Prompt(
+        id=str(known.get("index", "")),
+        question=str(known.get("question") or ""),
+        answer="" if ground_truth is None else str(ground_truth),
+        choices=tuple(map(str, known.get("choices") or ())) or None,
+        kind=known.get("kind") or None,
+        category=str(data_source or ""),
+    )
+    text = opened + solution_str
+    verdict = verify(text, prompt)
+    (reward,) = score_rollouts(
+        reward_terms(rewards),
+        prompts=[prompt],
+        texts=[text],
+        token_ids=[[]],
+        verdicts=[verdict],
+        truncated=[False],
+    )
+    is_verified = verdict.outcome is not Outcome.UNVERIFIABLE and reward.total == reward.total
+    return {
+        "score": reward.total if is_verified else 0.0,
+        "acc": 1.0 if verdict.outcome is Outcome.CORRECT else 0.0,
+        "unverifiable": 0.0 if is_verified else 1.0,
+        "verdict": verdict.outcome.value if is_verified else Outcome.UNVERIFIABLE.value,
+        "extraction": (verdict.extraction or "")[:MAX_ANSWER_CHARACTERS],
+        "decided_by": verdict.decided_by,
+    }
+
+
+def reward_terms(rewards: Any) -> tuple[RewardTerm, ...]:
+    """Return the terms that `rewards` names, made once.
+
+    Raises:
+        ConfigError: A name or a setting is unknown, or a term looks at the tokens of a rollout,
+            which verl does not hand over.
+    """
+    if isinstance(rewards, str) or not isinstance(rewards, Sequence):
+        raise ConfigError(f"rewards must be a list of reward terms, got {rewards!r}")
+    return _made(json.dumps([_plain(term) for term in rewards]))
+
+
+@functools.cache
+def _made(rewards: str) -> tuple[RewardTerm, ...]:
+    terms = make_rewards(json.loads(rewards))
+    for term in terms:
+        lacking = sorted(_NOT_GIVEN & inspect.signature(term.function).parameters.keys())
+        if lacking:
+            raise ConfigError(
+                f"reward {term.name!r} takes {', '.join(lacking)}, which verl does not hand to a"
+                " reward function; leave it out"
+            )
+    return terms
+
+
+def _plain(value: Any) -> Any:
+    """A value without the containers of the configuration that it stands in."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(inner) for inner in value]
+    return value
