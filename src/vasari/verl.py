@@ -257,12 +257,19 @@ class VarianceAwareTrainer(PPOTrainerSync):  # type: ignore[misc]
                     score=float(row["rm_scores"].sum()),
                     facts=known.get("reward_extra_info") or {},
                     log_probs=[] if probs is None else probs[mask].tolist(),
-                    text=self.tokenizer.decode(ids, skip_special_tokens=True),
+                    text=self._text(ids),
                     truncated=len(row["responses"]) >= longest,
                     session=int(keys[place].rsplit("_", 2)[1]),
                 )
             )
         return found
+
+    def _text(self, ids: list[int]) -> str:
+        """The text of a rollout, where groups are stored."""
+        if not self.settings.groups:
+            return ""
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return text
 
     # Unverifiable rollouts have no advantage, and leave the baseline of their group.
 

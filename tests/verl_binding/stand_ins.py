@@ -114,14 +114,17 @@ class Servers:
 class WeightSync:
     """No weights to send."""
 
+    is_awake = False
+    """Whether servers could generate."""
+
     def __init__(self, **_: Any) -> None:
-        self.is_awake = False
+        WeightSync.is_awake = False
 
     def update_weights(self, global_steps: int) -> None:
-        self.is_awake = True
+        WeightSync.is_awake = True
 
     def sleep_replicas(self) -> None:
-        self.is_awake = False
+        WeightSync.is_awake = False
 
 
 def replace_workers(module: Any) -> None:
@@ -148,8 +151,15 @@ def keep_workers(module: Any) -> None:
 
         return made
 
+    submit = AgentLoopManagerTQ.generate_sequences
+
+    def submitted(agents: Any, prompts: Any) -> None:
+        assert WeightSync.is_awake, "prompts were submitted while the servers sleep"
+        submit(agents, prompts)
+
     module.RewardLoopManager = once("rewards", module.RewardLoopManager)
     AgentLoopManagerTQ.create = once("agents", AgentLoopManagerTQ.create)
+    AgentLoopManagerTQ.generate_sequences = submitted
     defaults = replay_buffer.ReplayBuffer.__init__.__defaults__
     replay_buffer.ReplayBuffer.__init__.__defaults__ = (0.05, *defaults[1:])
 
@@ -218,7 +228,9 @@ class ScriptedAgentLoop(AgentLoopBase):
             is_refresh = is_refresh and not cls.seen_in_step[step, row["index"]]
             cls.seen_in_step[step, row["index"]] += 1
             num = orders["num_refresh_rollouts" if is_refresh else "num_rollouts"]
-            cls.groups[row["uid"]] = cls.script.group(place, num)
+            texts = cls.script.group(place, num)
+            num_failing = orders["fails"].get(str(place), 0)
+            cls.groups[row["uid"]] = [FAILS] * num_failing + texts[num_failing:]
             with Path(orders["folder"], ROLLED_OUT).open("a") as file:
                 file.write(json.dumps({"step": step, "place": place, "rollouts": num}) + "\n")
         return cls.groups[row["uid"]]

@@ -13,6 +13,7 @@ from trainings import Order
 pytestmark = pytest.mark.slow
 
 FILTERED = "algorithm.filter_groups.enable=True"
+ENDLESS = "+vasari.max_generations=0"
 SAVED = 6
 """The step whose checkpoint is resumed."""
 DIES = 8
@@ -40,12 +41,17 @@ def runs(train, unsure_file):
     return train(
         {
             **{name: of_scenario(name) for name in scenario.SAMPLERS},
-            "filtered": of_scenario("weighted_passes", FILTERED, "trainer.save_freq=3"),
+            "filtered": of_scenario("weighted_passes", FILTERED, ENDLESS, "trainer.save_freq=3"),
             "filtered_once": of_scenario("uniform", FILTERED, "+vasari.max_generations=1"),
             "filtered_early": of_scenario("uniform", FILTERED, "+vasari.refill=early"),
             "unsure": of_scenario("uniform", f"data.train_files={unsure_file}"),
             "good": of_scenario("uniform", "+vasari.verdict_from=good"),
-            "confident": Order(["+vasari.sampler.name=weighted_passes"]),
+            "confident": Order(["+vasari.sampler.name=weighted_passes", "trainer.test_freq=5"]),
+            "failing": of_scenario(
+                "uniform",
+                "trainer.v1.sampler.sync_refill_failed_groups=True",
+                fails={2: 1, 5: 4},
+            ),
             "saved": of_scenario("vas", "trainer.save_freq=3"),
         }
     )
@@ -238,6 +244,29 @@ def test_the_log_says_what_was_drawn(runs):
             assert row["vasari/zero_variance_share"] == np.mean(silent)
 
 
+def test_validation_shows_the_sampler_nothing(runs):
+    run = runs["confident"]
+    validated = [row for row in run.log if any(key.startswith("val-core/") for key in row)]
+    assert [row["step"] for row in validated] == [5, 10]
+    for row in validated:
+        assert 0 < row["val-core/sums/acc/mean@1"] < 1
+        assert row["val-aux/sums/unverifiable/mean@1"] == pytest.approx(1 / 24)
+    assert len(run.groups()) == scenario.NUM_BATCHES * scenario.PROMPTS_A_BATCH
+
+
+def test_a_rollout_that_fails_is_not_a_wrong_one(runs):
+    run = runs["failing"]
+    assert run.problem == ""
+    sizes = {group["prompt_index"]: len(group["rewards"]) for group in run.groups()}
+    assert sizes[2] == 3
+    # Of a group that failed as a whole nothing is known, and verl draws another prompt for it.
+    assert 5 not in sizes
+    assert any(row["place"] == 5 for row in run.rolled_out)
+    assert all(len(batch) == scenario.PROMPTS_A_BATCH for batch in run.drawn())
+    charged = sum(len(group["rewards"]) for group in run.groups())
+    assert run.log[-1]["ledger/rollouts/train"] == charged
+
+
 # Killed and resumed.
 
 
@@ -289,6 +318,7 @@ def resumed(train, killed, runs, tmp_path_factory):
             "filtered": of_scenario(
                 "weighted_passes",
                 FILTERED,
+                ENDLESS,
                 folder=filtered,
                 visits=visits_before(runs["filtered"], SAVED),
             ),

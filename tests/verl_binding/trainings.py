@@ -71,6 +71,8 @@ class Order:
     visits: Mapping[int, int] = field(default_factory=dict)
     """Groups of each prompt before it begins."""
     dies_in_update: int = 0
+    fails: Mapping[int, int] = field(default_factory=dict)
+    """How many rollouts of a prompt's groups fail."""
     refresh_every: int = 0
     num_refresh_rollouts: int = 0
 
