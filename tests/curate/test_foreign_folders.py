@@ -228,10 +228,17 @@ def test_a_folder_of_a_version_without_the_marker_goes_on(recipe, tmp_path):
         (out / name).unlink()
     shutil.rmtree(out / "exports")
     assert run(path, out).sizes == {"sft": 6, "rl": 4}
-    # Killed before it had read a row.
+
+
+@pytest.mark.parametrize(
+    "left", [[".lock"], [".lock", "..curation.json.12.tmp"], [".workers-0123456789abcdef"]]
+)
+def test_a_run_that_was_killed_at_its_very_start_or_has_workers_goes_on(recipe, tmp_path, left):
     (tmp_path / "begun").mkdir()
-    (tmp_path / "begun" / ".lock").touch()
-    assert run(path, tmp_path / "begun").sizes == {"sft": 6, "rl": 4}
+    for name in left:
+        (tmp_path / "begun" / name).touch()
+    assert run(recipe(), tmp_path / "begun").sizes == {"sft": 6, "rl": 4}
+    assert not (tmp_path / "begun" / "..curation.json.12.tmp").exists()
 
 
 def test_what_a_killed_run_was_writing_goes_at_the_next_start(recipe, tmp_path):

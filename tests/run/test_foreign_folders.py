@@ -51,6 +51,12 @@ def test_a_run_is_not_begun_in_a_folder_of_others(tmp_path, what):
     assert tree(tmp_path) == before
 
 
+def test_a_run_that_was_killed_at_its_very_start_goes_on(tmp_path):
+    (tmp_path / ".settings.json.12.tmp").write_text("{")
+    open_run(load_recipe(QUICKSTART, []), tmp_path)
+    assert (tmp_path / "settings.json").exists()
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -54,7 +54,19 @@ def resolved(folder: Path) -> Path:
         raise StorageError(f"{folder}: the folder cannot be used: {why}") from error
 
 
-def refuse_foreign(root: Path, *, is_ours: Callable[[Path], bool], command: str) -> None:
+def is_temporary(name: str, of: str) -> bool:
+    """Whether a file is what a killed process had begun to write in the place of a file `of`."""
+    match = _TEMPORARY.fullmatch(name)
+    return match is not None and match.group(1) == of
+
+
+def refuse_foreign(
+    root: Path,
+    *,
+    is_ours: Callable[[Path], bool],
+    command: str,
+    passes: Callable[[str], bool] = lambda _: False,
+) -> None:
     """Raise unless a folder is missing, empty, or one that the same command has written before.
 
     Nothing in the folder is changed.
@@ -63,6 +75,7 @@ def refuse_foreign(root: Path, *, is_ours: Callable[[Path], bool], command: str)
         root: The folder.
         is_ours: Whether a folder with files is one of the command's.
         command: What the command writes, for the message.
+        passes: Whether a file of this name does not count, since the command begins with it.
 
     Raises:
         StateError: Other files lie there.
@@ -73,7 +86,7 @@ def refuse_foreign(root: Path, *, is_ours: Callable[[Path], bool], command: str)
         if not root.exists():
             os.scandir(next(parent for parent in root.parents if parent.exists())).close()
             return
-        names = sorted(entry.name for entry in os.scandir(root))
+        names = sorted(entry.name for entry in os.scandir(root) if not passes(entry.name))
     except OSError as error:
         why = "a file is there" if isinstance(error, NotADirectoryError) else error.strerror
         raise StorageError(f"{root}: the folder cannot be used: {why}") from error

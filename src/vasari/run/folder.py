@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.files import read_json, write_json
-from vasari.core.folders import default_folder, refuse_foreign
+from vasari.core.folders import default_folder, is_temporary, refuse_foreign
 from vasari.core.versions import installed_versions
 from vasari.run.layout import RunDir
 from vasari.run.recipe import Recipe
@@ -40,7 +40,12 @@ def open_run(recipe: Recipe, out: Path | None) -> RunDir:
             of others.
     """
     run = RunDir(out or default_folder(recipe.name))
-    refuse_foreign(run.root, is_ours=is_run, command="a training run")
+    refuse_foreign(
+        run.root,
+        is_ours=is_run,
+        command="a training run",
+        passes=lambda name: is_temporary(name, "settings.json"),
+    )
     resolved = recipe.model_dump(mode="json")
     facts = {"schema": 1, "recipe": resolved, "seed": recipe.seed}
     now = _now()

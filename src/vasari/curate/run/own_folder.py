@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 from vasari.core.errors import StateError, StorageError
 from vasari.core.files import read_object, write_json
-from vasari.core.folders import refuse_foreign, remove_temporary, resolved
+from vasari.core.folders import is_temporary, refuse_foreign, remove_temporary, resolved
 from vasari.curate.recipe import ExportName
 from vasari.curate.run.shards import is_shard_file, is_stage_folder
 
@@ -37,7 +38,7 @@ FILES: tuple[str, ...] = (
 
 def is_curation(root: Path) -> bool:
     """Whether a folder is that of a curation, of this version or of one without the marker."""
-    names = {entry.name for entry in os.scandir(root)}
+    names = {entry.name for entry in os.scandir(root) if not _comes_first(entry.name)}
     return (
         "wrote" in read_object(root / MARKER)
         or _is_manifest(read_object(root / "manifest.json"))
@@ -47,6 +48,11 @@ def is_curation(root: Path) -> bool:
     )
 
 
+def _comes_first(name: str) -> bool:
+    """Whether a file may be there before the marker: workers look for one of their driver."""
+    return is_temporary(name, MARKER) or re.fullmatch(r"\.workers-[0-9a-f-]+", name) is not None
+
+
 def refuse_other_folder(root: Path) -> None:
     """Raise unless a curation may use a folder: new, empty, or one of its own; change nothing.
 
@@ -54,7 +60,7 @@ def refuse_other_folder(root: Path) -> None:
         StateError: It holds other files.
         StorageError: It is no folder, or cannot be used.
     """
-    refuse_foreign(root, is_ours=is_curation, command="`vasari curate`")
+    refuse_foreign(root, is_ours=is_curation, command="`vasari curate`", passes=_comes_first)
     root = resolved(root)
     for name in (*_FOLDERS, "exports", *(f"exports/{name}" for name in get_args(ExportName))):
         place = root / name
