@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -21,6 +22,14 @@ from vasari.curate.run.engine import Engine, LocalEngine
 from vasari.curate.run.job import Curated, DryRun, curate, dry_run
 from vasari.curate.run.own_folder import refuse_other_folder
 from vasari.curate.run.reading import data_folders
+from vasari.endpoint import Failure
+from vasari.endpoint.streak import advice_on
+
+UNANSWERED = 3
+"""Exit code of a curation that is complete, but for requests that got no answer."""
+
+NOTHING_WRITTEN = 4
+"""Exit code of a curation that came to its end without a prompt in any set."""
 
 
 def run_curate(
@@ -69,6 +78,15 @@ def run_curate(
         )
         raise typer.Exit(130) from None
     _print_outcome(curated)
+    if code := exit_code(curated):
+        raise typer.Exit(code)
+
+
+def exit_code(curated: Curated) -> int:
+    """Return the command's exit code: complete, with requests unanswered, or without any set."""
+    if not any(curated.sizes.values()):
+        return NOTHING_WRITTEN
+    return UNANSWERED if curated.dead_letters else 0
 
 
 def open_engine(
@@ -152,15 +170,15 @@ def _print_outcome(curated: Curated) -> None:
             if size
             else f"no prompt is left for {name}.parquet, so there is none"
         )
-    if curated.funnel["dead_letters"]:
-        typer.secho(
-            f"{curated.funnel['dead_letters']:,} prompts got no answer: dead_letters.jsonl",
-            fg="yellow",
-        )
     typer.echo(f"read back: {_readers(curated.read_back)}")
     typer.echo(f"funnel: {curated.root / 'funnel.html'}")
     if all(curated.sizes.get(name) for name in ("sft", "rl")):
         typer.echo("to train on them: vasari recipe curated (docs/curate.md, section 8)")
+    if curated.dead_letters:
+        typer.secho(_unanswered(curated), fg="yellow", err=True)
+    if not any(curated.sizes.values()):
+        message = "error: no set has a prompt; the table and dropped.parquet say why"
+        typer.secho(message, fg="red", err=True)
 
 
 def _readers(found: Mapping[str, Mapping[str, Any]]) -> str:
@@ -173,3 +191,18 @@ def _readers(found: Mapping[str, Mapping[str, Any]]) -> str:
     left = {name: why for read in found.values() for name, why in read["not_read_by"].items()}
     told += [f"not by {name} ({why})" for name, why in left.items()]
     return "; ".join(told)
+
+
+def _unanswered(curated: Curated) -> str:
+    """Sentence on the requests without an answer: how many, the commonest cause, what to do."""
+    rows = curated.dead_letters
+    (reason, status), count = Counter((row["reason"], row["status"]) for row in rows).most_common()[
+        0
+    ]
+    said = next(row["detail"] for row in rows if (row["reason"], row["status"]) == (reason, status))
+    advice = advice_on(Failure(reason=reason, status=status))
+    return (
+        f"{len(rows):,} requests got no answer, {count:,} of them {reason}: {said}"
+        f" ({curated.root / 'dead_letters.jsonl'}); {f'{advice}; ' if advice else ''}--retry-failed"
+        " asks again"
+    )

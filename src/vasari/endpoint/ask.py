@@ -104,7 +104,7 @@ class Asker:
         """Send no further requests; wait for requests in flight and keep their answers."""
         if not self.stopped_by:
             logger.warning("no more requests are sent: %s", why)
-            self.stopped_by = why
+            self.stopped_by = self._limits.stopped_by = why
             self._stopping.set()
 
     async def ask(self, request: Request, index: int) -> Response | Failure:
@@ -123,6 +123,8 @@ class Asker:
                 outcome = self._find(request, index) or await self._claim(request, index)
         if isinstance(outcome, Failure):
             self.outcomes[outcome.reason] += 1
+            if outcome.reason != "not_sent":
+                self._store.hand_out(outcome)
         else:
             self.outcomes["from_store" if outcome.from_store else "answered"] += 1
         return outcome

@@ -84,6 +84,8 @@ class RateLimits:
         self._buckets = {name: Bucket(limit) for name, limit in limits.items() if limit}
         self.streaks: defaultdict[str, FailureStreak] = defaultdict(FailureStreak)
         """Failures in a row, by model."""
+        self.stopped_by = ""
+        """Why the last run of requests that ended early did so."""
         self._paused_until = float("-inf")
         self._lock = threading.Lock()
 

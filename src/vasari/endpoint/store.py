@@ -78,6 +78,7 @@ class ResponseStore:
         self._failures: dict[bytes, int] = {}
         self._faulty: set[bytes] = set()
         self._usage: defaultdict[str, Usage] = defaultdict(Usage)
+        self._handed_out: dict[bytes, Failure] = {}
         self._files: dict[str, tuple[int, LogFile]] = {}
         self._by_number: list[LogFile] = []
         self._damaged = 0
@@ -140,6 +141,16 @@ class ResponseStore:
                 if (request.key, index) not in seen:
                     seen.add((request.key, index))
                     yield request, index, self.look_up(request, index, reuse)
+
+    def hand_out(self, failure: Failure) -> None:
+        """Note a failure that a run of requests has returned, whether new or stored."""
+        self._handed_out[_slot(failure.key, failure.index)] = failure
+
+    def take_failures(self) -> list[Failure]:
+        """Return the failures that runs of requests have returned since the last call."""
+        found = list(self._handed_out.values())
+        self._handed_out.clear()
+        return found
 
     def claim(self, key: str, index: int) -> bool:
         """Claim a request's answer for this process; return False while another one asks for it.

@@ -48,7 +48,9 @@ def asking(
 
     def decide(shard: Shard) -> StageResult:
         model = dataclasses.replace(models(name), progress=shard.progress)
-        return routed(shard.prompts, wanted, lambda prompts: work(prompts, model))
+        result = routed(shard.prompts, wanted, lambda prompts: work(prompts, model))
+        shard.failures, shard.stopped_by = models.take_failures(), models.stopped_by
+        return result
 
     return decide
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 import vasari
 from vasari.core.errors import DataError, StorageError
-from vasari.core.files import read_object, write_bytes, write_json, writing
+from vasari.core.files import read_object, write_bytes, write_json, write_json_lines, writing
 from vasari.core.folders import resolved
 from vasari.curate.out.card import make_card, set_counts
 from vasari.curate.out.export import write_exports
@@ -57,6 +57,8 @@ class Curated:
     """Prompts of each set; a set without any has no file."""
     read_back: Mapping[str, Mapping[str, Any]]
     """How each file was read back, as the manifest says it."""
+    dead_letters: Sequence[Mapping[str, Any]] = ()
+    """The requests of all stages that brought no answer: stage, model, prompt, reason, details."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +246,8 @@ def _write_all(
     write_bytes(claim("funnel.html"), render(funnel).encode("utf-8", "replace"))
     counts = {name: set_counts(output) for name, output in sets.items()}
     write_bytes(claim("README.md"), make_card(recipe, funnel, counts).encode("utf-8", "replace"))
-    dead = models.write_dead_letters(claim("dead_letters.jsonl"))
+    dead = _dead_letters(run)
+    write_json_lines(claim("dead_letters.jsonl"), dead)
     rows = {name: PromptRows(output.parts, root) for name, output in sets.items()}
     content = {name: output.hashes for name, output in sets.items()}
     folder.note(*(f"exports/{name}" for name in recipe.exports))
@@ -269,14 +272,22 @@ def _write_all(
         },
         "exports": exports,
         "decontamination": funnel["decontamination"],
-        "dead_letters": dead,
+        "dead_letters": len(dead),
         "spending": models.spending(),
     }
     with run.show("read back") if run.show is not None else contextlib.nullcontext():
         found = read_back(root, manifest, before)
     write_json(claim("manifest.json"), manifest | {"read_back": found})
     require_readable(root, found)
-    return Curated(root=root, funnel=funnel, sizes=sizes, read_back=found)
+    return Curated(root=root, funnel=funnel, sizes=sizes, read_back=found, dead_letters=dead)
+
+
+def _dead_letters(run: Run) -> list[dict[str, Any]]:
+    return [
+        {"stage": output.name, "set": output.branch, **failure}
+        for output in run.outputs
+        for failure in output.failures
+    ]
 
 
 def _write_set(folder: OwnFolder, name: str, output: StageFolder) -> str | None:

@@ -186,8 +186,8 @@ def _finish(name: str, folder: StageFolder, shard: Shard, decide: Decide, root: 
     waiting = dropped or result.counts.get("not_asked", 0)
     if waiting and folder.asks:
         raise StateError(
-            f"stage {name!r} was stopped before it had asked about {waiting} prompts"
-            " (interrupt, budget, or a server that is down); every answer so far is kept, and the"
+            f"stage {name!r} was stopped before it had asked about {waiting} prompts:"
+            f" {shard.stopped_by or 'it does not say why'}; every answer so far is kept, and the"
             " same command goes on"
         )
     folder.write(
@@ -197,6 +197,7 @@ def _finish(name: str, folder: StageFolder, shard: Shard, decide: Decide, root: 
         facts=shard.facts,
         dropped=[(source_of(shard.prompts[drop.index]), drop) for drop in result.dropped],
         notes=result.counts,
+        failures=shard.failures,
         root=root,
     )
 

@@ -70,6 +70,10 @@ class Shard:
     number: int = 0
     progress: Callable[[int, int], None] | None = None
     """Called with the number of prompts done and their total."""
+    failures: Sequence[Mapping[str, Any]] = ()
+    """Requests about the shard's prompts that brought no answer; a stage that asks fills it in."""
+    stopped_by: str = ""
+    """Why the stage could not send all requests; "" if it could."""
 
     def image_index(self) -> ImageIndex:
         """Return the hashes of the shard's images, in the form `BenchmarkIndex.leaks` takes."""

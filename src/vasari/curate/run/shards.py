@@ -137,18 +137,18 @@ class StageFolder:
         Shards that an earlier run finished stay, unless they were damaged since.
 
         Args:
-            retry_failed: Begin anew where requests failed for good: the answers are kept, so only
-                those are asked again.
+            retry_failed: Do those shards again in which requests failed for good: the answers are
+                kept, so only those are asked again.
 
         Raises:
             StateError: Files lie there that no stage has written.
         """
         finished = read_object(self.manifest)
+        if retry_failed:
+            self._forget_failed()
         if self.is_done:
-            if not (retry_failed and _num_failed(finished["counts"])):
-                return True
-            remove_stage_folder(self.folder)
-        elif finished.get("fingerprint") == self.fingerprint:
+            return True
+        if finished.get("fingerprint") == self.fingerprint:
             for name in self._damaged(finished):
                 self._counts(_number(name)).unlink(missing_ok=True)
         begun = self.folder / "begun.json"
@@ -191,6 +191,7 @@ class StageFolder:
         dropped: Sequence[tuple[str, Dropped]],
         notes: Mapping[str, int],
         root: Path,
+        failures: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Write the stage's files for one shard: kept prompts, dropped rows, then row counts.
 
@@ -202,6 +203,7 @@ class StageFolder:
             dropped: The other rows, each with its source.
             notes: What else is counted.
             root: Folder of the run.
+            failures: Requests that brought no answer.
         """
         write_rows(self.part(number), kept, facts, root)
         rows = [
@@ -226,6 +228,7 @@ class StageFolder:
             "kept": Counter(source_of(prompt) for prompt in kept),
             "dropped": reasons,
             "notes": dict(notes),
+            "failures": list(failures),
         }
         write_json(self._counts(number), counts)
 
@@ -301,6 +304,24 @@ class StageFolder:
         """Number of prompts that the finished stage kept."""
         return sum(self.counts["kept"].values())
 
+    @property
+    def failures(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the stage's requests that brought no answer, shard by shard."""
+        for number in range(len(self.parts)):
+            yield from read_object(self._counts(number)).get("failures", ())
+
+    def _forget_failed(self) -> None:
+        """Count those shards as not finished in which a request or a prompt failed for good."""
+        begun = read_object(self.folder / "begun.json")
+        if begun.get("fingerprint") != self.fingerprint:
+            return
+        counts = sorted(self.folder.glob("counts-*.json"))
+        failed = [path for path in counts if _num_failed(read_object(path))]
+        if failed:
+            self.manifest.unlink(missing_ok=True)  # first: a manifest needs all its shards
+        for path in failed:
+            path.unlink()
+
     def _await(self, num_shards: int, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         for number in range(num_shards):
@@ -346,14 +367,15 @@ def file_hash(path: Path) -> str:
 
 
 def _num_failed(counts: Mapping[str, Any]) -> int:
-    """Number of failed requests and prompts: counts whose names end in "_failed"."""
+    """Number of failed requests, and of failed prompts: counts whose names end in "_failed"."""
     dropped = sum(
         n
-        for reasons in counts["dropped"].values()
+        for reasons in counts.get("dropped", {}).values()
         for name, n in reasons.items()
         if name.endswith(FAILED)
     )
-    return int(dropped + sum(n for name, n in counts["notes"].items() if name.endswith(FAILED)))
+    notes = sum(n for name, n in counts.get("notes", {}).items() if name.endswith(FAILED))
+    return int(len(counts.get("failures", ())) + dropped + notes)
 
 
 def _number(name: str) -> int:
