@@ -56,8 +56,8 @@ def curate(
     The folder also gets a data card and a funnel of rows kept by each stage. The same command
     continues where it was stopped or killed; a model's answers are never bought twice.
 
-    Exit codes: 0 complete; 3 complete, but requests got no answer (dead_letters.jsonl); 4 no set has
-    a prompt; 1 error, or stopped and to be continued; 2 wrong options; 130 interrupted.
+    Exit codes: 0 complete; 3 complete, but requests got no answer (dead_letters.jsonl); 4 no set
+    has a prompt; 1 error, or stopped and to be continued; 2 wrong options; 130 interrupted.
 
     Example: vasari curate recipes/curate_tasks.yaml --out runs/curated
     On a cluster: vasari curate recipes/curate_tasks.yaml --out /shared/curated --engine ray

@@ -26,6 +26,7 @@ from vasari.cli import (
 from vasari.cli.options import Plugins
 from vasari.core.errors import VasariError
 from vasari.core.plugins import names_from_a_file
+from vasari.core.secrets import blot
 
 app = typer.Typer(
     help="Variance-aware post-training for multimodal reasoning models.",
@@ -90,9 +91,19 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
+class WithoutKeys(logging.Formatter):
+    """Formatter of log lines in which keys of servers are replaced."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the log line, with its traceback if it has one."""
+        return blot(super().format(record))
+
+
 def main() -> None:
     """Run the `vasari` command; errors that a user can act on print one line and exit with 1."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(WithoutKeys("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     quiet_libraries()
     try:
         # Names on the command line are trusted no more than those in a recipe: both may come from
@@ -102,7 +113,7 @@ def main() -> None:
     except VasariError as error:
         if os.environ.get("VASARI_TRACEBACK"):
             raise
-        typer.secho(f"error: {error}", fg="red", err=True)
+        typer.secho(f"error: {blot(str(error))}", fg="red", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         typer.secho("stopped; run the same command with --resume to go on", fg="yellow", err=True)

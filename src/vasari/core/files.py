@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vasari.core.errors import StorageError
+from vasari.core.secrets import blot_bytes
 
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
@@ -94,9 +95,12 @@ def filling_folder(folder: Path, *, shown: Path) -> Iterator[None]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file in one step: after a crash it holds the whole old or the whole new content."""
+    """Write a file in one step: after a crash it holds the whole old or the whole new content.
+
+    A server's key in it becomes "[key]".
+    """
     with writing(path) as file:
-        file.write(content)
+        file.write(blot_bytes(content))
 
 
 def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
@@ -108,7 +112,7 @@ def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
 def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object per line, in one step: a crash leaves the whole old or new content."""
     with writing(path) as file:
-        file.writelines(f"{json.dumps(row)}\n".encode() for row in rows)
+        file.writelines(blot_bytes(f"{json.dumps(row)}\n".encode()) for row in rows)
 
 
 def read_json(path: Path) -> Any:
@@ -140,7 +144,7 @@ def append_lines(path: Path, lines: Iterable[str]) -> None:
     with _disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
-            file.write("".join(lines).encode())
+            file.write(blot_bytes("".join(lines).encode()))
 
 
 def is_disk_error(error: BaseException | None) -> bool:

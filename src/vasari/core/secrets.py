@@ -63,7 +63,7 @@ _forms: dict[str, tuple[_Form, ...]] = {}
 
 
 def protect(key: str) -> None:
-    """Replace a key from now on in all texts given to `blot` and `blot_pieces`."""
+    """Replace a key from now on in files, and in all texts given to `blot` and `blot_pieces`."""
     if len(key) >= SHORTEST_KEY and key not in _forms:
         encoded = {key.encode().hex()} | {
             # Base64 has three forms of a text, by the place where it begins.
@@ -80,6 +80,14 @@ def protect(key: str) -> None:
 def blot(text: str) -> str:
     """Return a text of our own with whole keys replaced by "[key]"."""
     return _blotted(text, whole=True, words=False) if _forms else text
+
+
+def blot_bytes(content: bytes) -> bytes:
+    """Return the content of a file of our own with whole keys replaced by "[key]"."""
+    for key in _forms:
+        if key.encode() in content:
+            content = content.replace(key.encode(), BLOT.encode())
+    return content
 
 
 def blot_pieces(text: str, *, words: bool = False) -> str:
@@ -103,7 +111,7 @@ def _blotted(text: str, *, whole: bool, words: bool) -> str:
         span
         for forms in _forms.values()
         for form in forms
-        if any(gram in read for gram in form.grams)
+        if (form.text in read if whole else any(gram in read for gram in form.grams))
         for span in _found(read, form, whole=whole)
         if not (words and _is_word(read[span[0] : span[1]], form))
     ]

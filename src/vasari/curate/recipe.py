@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from vasari.core.errors import ConfigError
 from vasari.core.plugins import names_from_a_file
@@ -27,6 +27,7 @@ from vasari.data.images import MAX_PIXELS
 from vasari.data.tasks.families import find_family
 from vasari.data.tasks.pool import PoolSettings
 from vasari.endpoint import EndpointSettings, Sampling
+from vasari.endpoint.request import checked_extra
 from vasari.verify.judge import JudgeSettings
 
 ExportName = Literal["sharegpt", "trl", "easyr1", "verl", "slime"]
@@ -106,7 +107,7 @@ class ModelEntry(Settings):
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
-    extra: dict[str, Any] = Field(default_factory=dict)
+    extra: Annotated[dict[str, Any], AfterValidator(checked_extra)] = Field(default_factory=dict)
     """Further JSON fields as the server takes them."""
 
     def sampling(self) -> Sampling:

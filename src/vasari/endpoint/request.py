@@ -46,6 +46,10 @@ OWN_FIELDS = frozenset(
 """Fields that `Sampling.extra` may not set: they have their own place, or would change the form of
 the answer."""
 
+_KEY_FIELDS = frozenset(
+    {"api_key", "api-key", "apikey", "key", "authorization", "access_token", "password", "secret"}
+)
+
 _MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9.+-]+")
 
 # Stands for an image until the rest is JSON; being random, it is in no text.
@@ -114,11 +118,25 @@ class Sampling:
                 f"sampling.extra may not set {taken}: they have fields of their own, or change the"
                 " answer's form"
             )
+        if keys := sorted(name for name in self.extra if name.lower() in _KEY_FIELDS):
+            raise DataError(
+                f"sampling.extra may not set {keys}: a key belongs into an environment variable"
+                " (api_key_env)"
+            )
         try:
             if self.extra:
                 _CANONICAL.encode(dict(self.extra))
         except (TypeError, ValueError) as error:
             raise DataError(f"sampling.extra is not JSON: {error}") from error
+
+
+def checked_extra(extra: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a recipe's further fields of requests; raise ValueError where they cannot be sent."""
+    try:
+        Sampling(extra=dict(extra))
+    except DataError as error:
+        raise ValueError(str(error)) from error
+    return extra
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import asyncio
 import datetime
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
@@ -83,6 +84,12 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a key is not pickled")
+
+
+def protect_keys(variables: Iterable[str]) -> None:
+    """Keep the keys that are in these environment variables out of files and messages."""
+    for name in variables:
+        protect(os.environ.get(name, "").strip())
 
 
 class Transport:

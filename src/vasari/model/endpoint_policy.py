@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from PIL import Image as Picture
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from vasari.core.errors import DataError, ImageError, StateError
 from vasari.core.progress import Tell, silent
@@ -37,7 +37,7 @@ from vasari.endpoint import (
     image_part,
     user_message,
 )
-from vasari.endpoint.request import hashed_seed
+from vasari.endpoint.request import checked_extra, hashed_seed
 from vasari.model.base import Decoding, Images
 from vasari.model.chat import chat_messages
 from vasari.model.scripted import scripted_rollout
@@ -55,7 +55,7 @@ class EndpointModel(EndpointSettings):
     them."""
     detail: Literal["low", "high", "auto"] | None = None
     """OpenAI's detail of images; None leaves it to the server."""
-    extra: Mapping[str, Any] = Field(default_factory=dict)
+    extra: Annotated[Mapping[str, Any], AfterValidator(checked_extra)] = Field(default_factory=dict)
     """Further fields of every request, such as `top_k` or `chat_template_kwargs`."""
     retry_failed: tuple[str, ...] = ()
     """Reasons whose stored failures are asked again, such as `timeout`."""

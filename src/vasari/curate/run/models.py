@@ -13,6 +13,7 @@ from vasari.curate.run.reading import data_path
 from vasari.curate.stage import AskedModel
 from vasari.endpoint import RETRIABLE, EndpointSettings, RateLimits, ResponseStore
 from vasari.endpoint.cost import Usage, money_spent
+from vasari.endpoint.transport import protect_keys
 from vasari.verify.judge import Judged, JudgeItem, JudgeSettings, judge_all
 
 
@@ -25,6 +26,7 @@ class Models:
     def __init__(
         self, recipe: CurationRecipe, *, base: Path, root: Path, retry_failed: bool = False
     ) -> None:
+        protect_keys(recipe.key_variables())
         self._recipe, self._base = recipe, base
         self._retry = tuple(sorted(RETRIABLE)) if retry_failed else ()
         self._folder = (

@@ -30,6 +30,7 @@ from vasari.data.tasks.pool import make_pool
 IMAGES = "images"
 """Folder of the run that holds images by the hash of their bytes."""
 
+_OF_SECRETS = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL)S?(?:_|$)", re.I)
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SUFFIXES = (
     (b"\x89PNG", "png"),
@@ -48,6 +49,11 @@ def data_path(text: str, base: Path) -> Path:
     """
 
     def value(match: re.Match[str]) -> str:
+        if _OF_SECRETS.search(match.group(1)):
+            raise ConfigError(
+                f"{text!r}: {match.group(1)} is called like a secret, and paths go into files and"
+                " messages; name a variable that holds a folder"
+            )
         found = os.environ.get(match.group(1))
         if not found:
             raise ConfigError(

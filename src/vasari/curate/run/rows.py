@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from vasari.core.errors import StateError
 from vasari.core.files import writing
 from vasari.core.records import ImageRef, Prompt
+from vasari.core.secrets import blot
 from vasari.curate.match.image_hash import ImageIndex
 
 ROW_SCHEMA = 1
@@ -134,7 +135,10 @@ def write_rows(
             "choices": None if prompt.choices is None else list(prompt.choices),
         }
         row["metadata"] = json.dumps(dict(prompt.metadata), ensure_ascii=False)
-        rows.append(row | {name: str(prompt.metadata.get(name, "")) for name in GROUPS})
+        row |= {name: str(prompt.metadata.get(name, "")) for name in GROUPS}
+        rows.append(
+            {n: blot(value) if isinstance(value, str) else value for n, value in row.items()}
+        )
     write_table(path, pa.Table.from_pylist(rows, schema=_SCHEMA))
 
 

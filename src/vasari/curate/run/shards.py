@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from vasari.core.errors import StateError
 from vasari.core.files import read_json, read_object, write_json
 from vasari.core.records import Prompt
+from vasari.core.secrets import blot
 from vasari.curate.run.rows import ImageFacts, write_rows, write_table
 from vasari.curate.stage import FAILED, Dropped
 
@@ -213,7 +214,7 @@ class StageFolder:
                 "reason": drop.reason,
                 "collided_with": drop.collided_with,
                 # A table cannot hold halves of characters.
-                "detail": drop.detail.encode("utf-8", "replace").decode(),
+                "detail": blot(drop.detail.encode("utf-8", "replace").decode()),
                 "stage": self.name,
                 "branch": self.branch,
             }
