@@ -141,11 +141,12 @@ def test_a_folder_without_a_curation_has_no_difference(vasari, tmp_path):
 
 
 def test_licences_that_are_not_wanted_are_dropped_by_pattern(vasari, recipe, tmp_path):
-    code, out, _ = vasari(
+    code, out, err = vasari(
         "curate", recipe(checks={"not_licences": ["apache*"]}), "--out", tmp_path / "run"
     )
 
-    assert code == 0
+    assert code == 4
+    assert "no set has a prompt" in err
     assert "no prompt is left for sft.parquet" in out
     assert not (tmp_path / "run" / "sft.parquet").exists()
 
