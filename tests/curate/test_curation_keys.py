@@ -66,13 +66,8 @@ def errors(key: str) -> Iterator[web.Response]:
     yield web.json_response({"choices": [{"message": {"content": ""}, "finish_reason": key}]})
 
 
-@pytest.mark.slow
-def test_a_key_that_the_server_repeats_everywhere_is_in_no_file_and_no_message(
-    teach, write_recipe, data, known, tmp_path, monkeypatch, capsys, caplog
-):
-    monkeypatch.setattr(secrets, "_forms", {})
-    monkeypatch.setenv("TEST_TEACHER_KEY", KEY)
-    server = teach(known(data), wrong=0.3)
+def repeat_the_key(server) -> None:
+    """Have a server refuse every other request, and put the key into all that it says."""
     whole = server.completion
 
     def repeating(body, **changes):
@@ -94,6 +89,16 @@ def test_a_key_that_the_server_repeats_everywhere_is_in_no_file_and_no_message(
 
     server.answer_counted = counted
     server.plan = lambda body, attempt: "counted"
+
+
+@pytest.mark.slow
+def test_a_key_that_the_server_repeats_everywhere_is_in_no_file_and_no_message(
+    teach, write_recipe, data, known, tmp_path, monkeypatch, capsys, caplog
+):
+    monkeypatch.setattr(secrets, "_forms", {})
+    monkeypatch.setenv("TEST_TEACHER_KEY", KEY)
+    server = teach(known(data), wrong=0.3)
+    repeat_the_key(server)
     path = write_recipe(server)
     content = yaml.safe_load(path.read_text())
     content["exports"] = ["sharegpt", "trl", "easyr1", "verl"]

@@ -1,5 +1,5 @@
-"""A curation that is killed again and again ends with the files of one that was not, and repeats no
-more than was in flight."""
+"""A curation that is killed again and again ends with the files, the spending and the dead letters of
+one that was not, and repeats no more than was in flight."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ FILES = (
     "funnel.html",
     "README.md",
     "exports/easyr1/rl.parquet",
+    "dead_letters.jsonl",
 )
+REFUSED = ("mark number 3.", "mark number 17.")
 
 
 def write_source(folder: Path) -> list[Prompt]:
@@ -73,6 +75,7 @@ def recipe(folder: Path, url: str) -> Path:
         "max_concurrency": CONCURRENCY,
         "start_concurrency": CONCURRENCY,
         "timeout_seconds": 60.0,
+        "prices": {"teacher": {"input": "1.5", "output": "6"}},
     }
     part = {"name": "all", "target": NUM_ROWS // 3, "rephrase": True, "categorise": True}
     content = {
@@ -101,6 +104,26 @@ def recipe(folder: Path, url: str) -> Path:
     return path
 
 
+def kill_while(process, server, out: Path, phase: str, draw: random.Random, wanted: int) -> str:
+    """Kill a run at a random moment: by the clock while it reads, after a number of requests, or
+    when a file is half written; returns what was seen."""
+    until = len(server.bodies) + draw.randrange(1, 2 * wanted // NUM_KILLS)
+    seconds = draw.uniform(0.5, 6) if phase == "reads" else 60
+    files = draw.randrange(1, 12)
+    deadline, seen = time.monotonic() + seconds, set()
+    while process.poll() is None and time.monotonic() < deadline:
+        if phase == "requests" and len(server.bodies) >= until:
+            break
+        if phase == "writes":
+            seen |= {path.name for path in out.rglob(".*.tmp")}
+            if len(seen) >= files:
+                break
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return f"{phase}: {len(server.bodies)} requests so far, {len(seen)} files seen half written"
+
+
 def start(path: Path, out: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "vasari", "curate", str(path), "--out", str(path.parent / out)]
     return subprocess.Popen(
@@ -111,9 +134,9 @@ def start(path: Path, out: str) -> subprocess.Popen[bytes]:
     )
 
 
-def finish(process: subprocess.Popen[bytes]) -> None:
+def finish(process: subprocess.Popen[bytes], code: int) -> None:
     said, _ = process.communicate(timeout=600)
-    assert process.returncode == 0, said.decode()[-2000:]
+    assert process.returncode == code, said.decode()[-2000:]
 
 
 @pytest.mark.slow
@@ -131,22 +154,21 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_files(teach, tmp_path
     server.teacher.answer = by_request
     server.seconds = 0.01
     path = recipe(tmp_path, server.url)
-    finish(start(path, "whole"))
+    server.plan = lambda body, attempt: (
+        "bad_request" if any(text in str(body["messages"]) for text in REFUSED) else "good"
+    )
+    finish(start(path, "whole"), 3)
     wanted = len(server.bodies)
 
     draw = random.Random(4)
     server.bodies.clear()
+    moments = []
     for kill in range(NUM_KILLS):
+        phase = ("reads", "requests", "writes")[kill % 3]
         process = start(path, "killed")
-        # Every third at a moment of the clock, which falls into reading and hashing as well; else
-        # after so many requests.
-        until = len(server.bodies) + draw.randrange(1, 2 * wanted // NUM_KILLS)
-        deadline = time.monotonic() + (draw.uniform(0.5, 6) if kill % 3 == 0 else 60)
-        while process.poll() is None and time.monotonic() < deadline and len(server.bodies) < until:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    finish(start(path, "killed"))
+        moments.append(kill_while(process, server, tmp_path / "killed", phase, draw, wanted))
+    finish(start(path, "killed"), 3)
+    print("\n".join(moments))  # noqa: T201  (shown when the test fails)
 
     told = [json.dumps(body, sort_keys=True) for body in server.bodies]
     assert len(set(told)) == wanted
@@ -155,3 +177,10 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_files(teach, tmp_path
         assert (tmp_path / "killed" / name).read_bytes() == (
             tmp_path / "whole" / name
         ).read_bytes(), name
+    whole, killed = (
+        json.loads((tmp_path / out / "manifest.json").read_text()) for out in ("whole", "killed")
+    )
+    # Each answer was stored, and so counted, once; one that was in flight at a kill is not known.
+    assert killed["spending"] == whole["spending"]
+    assert killed["spending"]["m"]["requests"] == wanted - killed["dead_letters"]
+    assert killed["dead_letters"] == whole["dead_letters"] > 0

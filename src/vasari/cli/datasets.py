@@ -10,6 +10,15 @@ import typer
 from vasari.cli.options import Out, Overrides, Plugins
 from vasari.core.plugins import names_from_a_file
 
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Processes of those stages; by default 1, and with ray one a core.",
+        show_default=False,
+    ),
+]
+
 
 def curate(
     curation: Annotated[
@@ -35,14 +44,7 @@ def curate(
             show_default=False,
         ),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Processes of those stages; by default 1, and with ray one a core.",
-            show_default=False,
-        ),
-    ] = None,
+    workers: Workers = None,
     retry_failed: Annotated[
         bool,
         typer.Option(
@@ -56,8 +58,8 @@ def curate(
     The folder also gets a data card and a funnel of rows kept by each stage. The same command
     continues where it was stopped or killed; a model's answers are never bought twice.
 
-    Exit codes: 0 complete; 3 complete, but requests got no answer (dead_letters.jsonl); 4 no set
-    has a prompt; 1 error, or stopped and to be continued; 2 wrong options; 130 interrupted.
+    Exit codes: 0 complete, 3 requests got no answer (dead_letters.jsonl), 4 no set has a prompt, 1
+    error or stopped, 2 wrong options, 130 interrupted.
 
     Example: vasari curate recipes/curate_tasks.yaml --out runs/curated
     On a cluster: vasari curate recipes/curate_tasks.yaml --out /shared/curated --engine ray
