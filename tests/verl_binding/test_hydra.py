@@ -83,7 +83,7 @@ def test_reward_terms_compose():
         "reward.custom_reward_function.path=pkg://vasari.train.verl_reward",
         "reward.custom_reward_function.name=verified",
         "+reward.custom_reward_function.reward_kwargs.rewards=[accuracy,{name: format, weight: 0.5}]",
-        "+reward.custom_reward_function.reward_kwargs.opened=<think>",
+        "+reward.custom_reward_function.reward_kwargs.opened='<think>'",
     )
     VarianceAwareTrainer(config)
     score = get_custom_reward_fn(config)
