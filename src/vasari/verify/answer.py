@@ -7,11 +7,21 @@ import re
 from fractions import Fraction
 
 from vasari.verify.arithmetic import evaluate
+from vasari.verify.lazily import lazily
 from vasari.verify.limits import MAX_ARITHMETIC_CHARS, LimitExceededError
 from vasari.verify.lists import Listed, parse_list, parse_matrix
 from vasari.verify.moments import Moment, parse_moment
 from vasari.verify.normalise import normalise
-from vasari.verify.numbers import Number, parse_code, parse_constant, parse_number, parse_range
+from vasari.verify.numbers import (
+    Number,
+    may_hold_value,
+    parse_arithmetic,
+    parse_code,
+    parse_constant,
+    parse_number,
+    parse_range,
+    plain_number,
+)
 from vasari.verify.powers import NotArithmeticError, Value
 from vasari.verify.regions import Region, parse_region
 from vasari.verify.signs import with_signs
@@ -53,15 +63,17 @@ class Answer:
         """Normalised (`normalise`), with LaTeX's commands."""
         self._decimal_comma = decimal_comma
 
-    @functools.cached_property
+    @lazily
     def signs(self) -> str:
         """The text with one character a sign, and without "therefore" in front."""
-        text = _ROUNDED_BEHIND.sub("", _NAMED_TUPLE.sub("", with_signs(self.text), count=1))
+        text = with_signs(self.text)
+        if "(" in text:
+            text = _ROUNDED_BEHIND.sub("", _NAMED_TUPLE.sub("", text, count=1))
         if "⇒" in text and "=" in (last := text.rpartition("⇒")[2]):
             text = last.strip()
         return _LEADING.sub("", text, count=1).strip() if _LEADING.match(text) else text
 
-    @functools.cached_property
+    @lazily
     def sides(self) -> tuple[str, ...]:
         """What stands between the equals signs: one side if there are none."""
         named = _ASSIGNED_BY_WORDS.fullmatch(self.signs)
@@ -72,7 +84,7 @@ class Answer:
             return sides[::-1]  # "5 = x"
         return sides
 
-    @functools.cached_property
+    @lazily
     def name(self) -> str:
         """What a value is assigned to: "x" in "x = 5", "AB" in "AB = 2x = 10"; else ""."""
         if len(self.sides) < 2 or len(self.sides) > _MAX_SIDES:
@@ -80,10 +92,14 @@ class Answer:
         first = self.sides[0]
         return first if _is_name(first) else ""
 
-    @functools.cached_property
+    @lazily
     def number(self) -> Number | None:
         """The number that it is, a unit allowed, exact; None if it is no rational number."""
-        plain = parse_number(self.value_text, decimal_comma=self._decimal_comma)
+        if not may_hold_value(self.text):
+            return None
+        plain = plain_number(self.text) or parse_number(
+            self.value_text, decimal_comma=self._decimal_comma
+        )
         if plain is not None:
             return plain
         found = self._arithmetic
@@ -91,21 +107,21 @@ class Answer:
             return None
         return Number(found[0], unit=found[1])
 
-    @functools.cached_property
+    @lazily
     def constant(self) -> Value | None:
         """The value of a number or of constant arithmetic; None for what is neither."""
         if self.number is not None:
             return self.number.value
         return self._arithmetic[0] if self._arithmetic is not None else None
 
-    @functools.cached_property
+    @lazily
     def unit(self) -> str:
         """The unit of its number or constant, in canonical spelling; "" if it has none."""
         if self.number is not None:
             return self.number.unit
         return self._arithmetic[1] if self._arithmetic is not None else ""
 
-    @functools.cached_property
+    @lazily
     def value_text(self) -> str:
         """What a single value is read from: the last of equal sides, else the whole text."""
         if len(self.sides) == 1:
@@ -142,21 +158,25 @@ class Answer:
         before = self.sides[-2]
         return before if _constant(before) is not None else last
 
-    @functools.cached_property
+    @lazily
     def _arithmetic(self) -> tuple[Value, str] | None:
+        if not may_hold_value(self.text):
+            return None
         text = _CROSS.sub("×", self.value_text)
         if parse_range(text) is not None or self.moment is not None:
             return None
         measured = split_unit(text)
-        value = parse_constant(measured.body)
+        # It is asked for where the text as it stands is no number.
+        known = self._decimal_comma and measured.body == self.value_text
+        value = parse_arithmetic(text) if known else parse_constant(measured.body)
         return None if value is None else (value, measured.unit)
 
-    @functools.cached_property
+    @lazily
     def is_equation(self) -> bool:
         """Whether it relates sides and assigns no single name a constant value."""
         return len(self.sides) == 2 and not (self.name and _constant(self.sides[1]) is not None)
 
-    @functools.cached_property
+    @lazily
     def listed(self) -> Listed | None:
         """Its items, if it is a tuple, a set or several items in a row."""
         if self.matrix is not None:
@@ -179,29 +199,29 @@ class Answer:
             return Listed(found.brackets, tuple(items))
         return found
 
-    @functools.cached_property
+    @lazily
     def items(self) -> tuple[Answer, ...]:
         """The items of `listed`, each read; empty where it is no list."""
         return tuple(Answer(item) for item in self.listed.items) if self.listed else ()
 
-    @functools.cached_property
+    @lazily
     def matrix(self) -> tuple[tuple[str, ...], ...] | None:
         """The rows of a matrix, else None."""
         if "\\begin" in self.text or self.signs[:1] in "[(":
             return parse_matrix(_without_name(self.signs))
         return None
 
-    @functools.cached_property
+    @lazily
     def region(self) -> Region | None:
         """The real numbers that an inequality or a union of intervals describes, else None."""
         return parse_region(self.signs, brackets=False)
 
-    @functools.cached_property
+    @lazily
     def interval(self) -> Region | None:
         """As `region`, and a pair in brackets as an interval."""
         return parse_region(self.signs, brackets=True)
 
-    @functools.cached_property
+    @lazily
     def based(self) -> tuple[int, int] | None:
         """Value and base of a number such as 101_2, else None."""
         text = self.value_text
@@ -216,22 +236,22 @@ class Answer:
         except ValueError:
             return None
 
-    @functools.cached_property
+    @lazily
     def range(self) -> tuple[Fraction, Fraction] | None:
         """Both ends of a range such as 1985-1990, else None."""
         return parse_range(self.signs)
 
-    @functools.cached_property
+    @lazily
     def code(self) -> str | None:
         """Figures that may be no subtraction, such as 6-0 or 8:00-9:00, else None."""
         return parse_code(self.signs)
 
-    @functools.cached_property
+    @lazily
     def moment(self) -> Moment | None:
         """The time of day or the date that it is, else None."""
         return parse_moment(self.value_text)
 
-    @functools.cached_property
+    @lazily
     def ratio(self) -> tuple[Value, ...] | None:
         """The parts of a ratio such as 1:2:3, else None."""
         text = self.value_text

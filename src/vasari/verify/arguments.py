@@ -26,8 +26,10 @@ def check_arguments(response: object, answer: object, choices: object, kind: obj
     if kind is not None and kind not in get_args(AnswerKind):
         raise ConfigError(f"kind must be one of {get_args(AnswerKind)} or None, got {kind!r}")
     options = () if choices is None else choices
-    if isinstance(options, str) or not isinstance(options, Sequence):
+    if isinstance(options, str) or not isinstance(options, (list, tuple, Sequence)):
         raise DataError(f"choices must be several texts or None, got {type(choices).__name__}")
+    if all(isinstance(value, str) for value in (response, answer, *options)):
+        return
     named = [("response", response), ("answer", answer), *(("option", one) for one in options)]
     for name, value in named:
         if not isinstance(value, str):

@@ -8,6 +8,7 @@ subscripts and primes, and the functions of `reals`. What has two common reading
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def evaluate(
     """
     if len(text) > MAX_ARITHMETIC_CHARS:
         raise NotArithmeticError(f"longer than {MAX_ARITHMETIC_CHARS} characters")
-    tokens = _tokens(text, known=values or {})
+    tokens = _tokens(text, frozenset(values or ()))
     parser = _Parser(list(tokens), values or {}, reals)
     try:
         value = parser.sum(0)
@@ -136,7 +137,9 @@ def _letters_of(name: str, suffix: str = "") -> list[str] | None:
     return [*name[:-1], name[-1] + suffix]
 
 
-def _tokens(text: str, *, known: Mapping[str, float]) -> list[_Token]:
+@functools.lru_cache(maxsize=1024)
+def _tokens(text: str, known: frozenset[str]) -> tuple[_Token, ...]:
+    """The tokens of a text, kept: formulas are evaluated at several points."""
     tokens: list[_Token] = []
     position = 0
     text = text.rstrip()
@@ -155,10 +158,10 @@ def _tokens(text: str, *, known: Mapping[str, float]) -> list[_Token]:
             tokens.append(_Token(kind, _SYNONYMS.get(found, found)))
     if not tokens:
         raise NotArithmeticError("empty")
-    return tokens
+    return tuple(tokens)
 
 
-def _name_tokens(name: str, suffix: str, known: Mapping[str, float]) -> list[_Token]:
+def _name_tokens(name: str, suffix: str, known: frozenset[str]) -> list[_Token]:
     bare = name.removeprefix("\\")
     bare = _SYNONYMS.get(bare, bare)
     if bare in "*/°" and not suffix:

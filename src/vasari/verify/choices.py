@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 from vasari.verify.answer import Answer
 from vasari.verify.arithmetic import variables
 from vasari.verify.formulas import formulas_equal
+from vasari.verify.lazily import lazily
 from vasari.verify.limits import LimitExceededError
 from vasari.verify.lists import split_items
 from vasari.verify.normalise import DOLLAR, compact, loosen, normalise
@@ -258,14 +258,20 @@ def _letters_by_words(text: str, choices: Sequence[str] | None) -> frozenset[str
         return frozenset()
     options = _read_options(tuple(choices))
     key = compact(normalise(text))
-    return (
+    by_text = (
         options.groups.get(key)
         or options.groups.get(key.casefold())
         # "45k" names "$45k" where no other option does, and the other way round.
         or options.groups.get(DOLLAR + key if key[:1].isdigit() else key.removeprefix(DOLLAR))
-        or options.loose.get(_words(text) or "-")
-        or options.loose.get(_words(_SUBSCRIPT.sub(r"\1", text)) or "-")
-        or (options.none_of_all if _NONE_OF_ALL.fullmatch(_words(text)) else frozenset())
+    )
+    if by_text:
+        return by_text
+    words = _words(text)
+    plain = _words(_SUBSCRIPT.sub(r"\1", text)) if "_" in text else words
+    return (
+        options.loose.get(words or "-")
+        or options.loose.get(plain or "-")
+        or (options.none_of_all if _NONE_OF_ALL.fullmatch(words) else frozenset())
     )
 
 
@@ -279,9 +285,7 @@ def _letters_by_value(text: str, choices: Sequence[str] | None) -> frozenset[str
     equal = [
         letters
         for letters, option, option_unit in options.values
-        if option is not None
-        and _same(value, option)
-        and (not unit or not option_unit or unit == option_unit)
+        if _same(value, option) and (not unit or not option_unit or unit == option_unit)
     ]
     return equal[0] if len(equal) == 1 else frozenset()
 
@@ -320,38 +324,54 @@ def _letters_by_formula(text: str, choices: Sequence[str] | None) -> frozenset[s
     return equal[0] if len(equal) == 1 else frozenset()
 
 
-@dataclass(frozen=True, slots=True)
 class _Options:
-    """Parsed options."""
+    """Options, each read when it is first asked for: a letter needs the value of none."""
 
-    groups: dict[str, frozenset[str]]
-    loose: dict[str, frozenset[str]]
-    """Letters by words without punctuation, where that distinguishes the options."""
-    formulas: tuple[tuple[frozenset[str], str], ...]
-    """Letters and normalised text of each distinct option."""
-    none_of_all: frozenset[str]
-    """The letter of "none of the above", if that is an option."""
-    values: tuple[tuple[frozenset[str], Value | None, str], ...]
-    """Letters, value and unit of each distinct option; the value is None for an option that is no
-    constant."""
+    def __init__(self, choices: tuple[str, ...]) -> None:
+        self.groups = option_groups(choices)
+        self._firsts = [
+            (group, choices[LETTERS.index(min(group))]) for group in self.groups.values()
+        ]
+
+    @lazily
+    def words(self) -> list[str]:
+        """The words of each distinct option."""
+        return [_words(text) for _, text in self._firsts]
+
+    @lazily
+    def loose(self) -> dict[str, frozenset[str]]:
+        """Letters by words without punctuation, where that distinguishes the options."""
+        return {
+            word: group
+            for word, (group, _) in zip(self.words, self._firsts, strict=True)
+            if word and self.words.count(word) == 1
+        }
+
+    @lazily
+    def formulas(self) -> tuple[tuple[frozenset[str], str], ...]:
+        """Letters and normalised text of each distinct option."""
+        return tuple((group, normalise(text)) for group, text in self._firsts)
+
+    @lazily
+    def none_of_all(self) -> frozenset[str]:
+        """The letter of "none of the above", if that is an option."""
+        none = [
+            group
+            for word, (group, _) in zip(self.words, self._firsts, strict=True)
+            if _NONE_OF_ALL.fullmatch(word)
+        ]
+        return none[0] if len(none) == 1 else frozenset()
+
+    @lazily
+    def values(self) -> tuple[tuple[frozenset[str], Value, str], ...]:
+        """Letters, value and unit of each distinct option that is a constant."""
+        read = [(group, *_value(text)) for group, text in self._firsts]
+        return tuple((group, value, unit) for group, value, unit in read if value is not None)
 
 
 @functools.lru_cache(maxsize=4096)
 def _read_options(choices: tuple[str, ...]) -> _Options:
-    groups = option_groups(choices)
-    words = [_words(choices[LETTERS.index(min(group))]) for group in groups.values()]
-    loose = {
-        word: group
-        for word, group in zip(words, groups.values(), strict=True)
-        if word and words.count(word) == 1
-    }
-    values = tuple(
-        (group, *_value(choices[LETTERS.index(min(group))])) for group in groups.values()
-    )
-    firsts = [(group, choices[LETTERS.index(min(group))]) for group in groups.values()]
-    formulas = tuple((group, normalise(text)) for group, text in firsts)
-    none = [group for group, text in firsts if _NONE_OF_ALL.fullmatch(_words(text))]
-    return _Options(groups, loose, formulas, none[0] if len(none) == 1 else frozenset(), values)
+    return _Options(choices)
 
 
 def _words(text: str) -> str:

@@ -175,18 +175,17 @@ def boxed_answers(text: str) -> list[str]:
     """
     if "boxed" not in text and "fbox" not in text:
         return []
-    contents = _outermost_boxes(text)
+    return [_unboxed(text[start:end]) for start, end in _box_places(text)]
+
+
+def _unboxed(content: str) -> str:
+    """What the innermost of boxes in a box holds, the last where there are several."""
     for _ in range(_MAX_UNWRAP):
-        inner = [
-            _outermost_boxes(content) if "boxed" in content or "fbox" in content else []
-            for content in contents
-        ]
-        if not any(inner):
+        inner = _box_places(content) if "boxed" in content or "fbox" in content else []
+        if not inner:
             break
-        contents = [
-            boxes[-1] if boxes else content for content, boxes in zip(contents, inner, strict=True)
-        ]
-    return contents
+        content = content[slice(*inner[-1])]
+    return content
 
 
 def _joint_boxes(text: str) -> list[str]:
@@ -197,8 +196,8 @@ def _joint_boxes(text: str) -> list[str]:
     parts: list[str] = []
     last_end = -1
     for start, end in _box_places(text):
-        content = boxed_answers("\\boxed{" + text[start:end] + "}")
-        if not content or not normalise(content[0]):
+        content = _unboxed(text[start:end])
+        if not normalise(content):
             continue
         opener = max(text.rfind("\\boxed", 0, start), text.rfind("\\fbox", 0, start))
         between = text[last_end + 1 : opener] if last_end >= 0 else "."
@@ -206,12 +205,12 @@ def _joint_boxes(text: str) -> list[str]:
             last_end = end
             continue  # "\boxed{C}, not \boxed{B}"
         if found and len(between) < _MAX_BETWEEN and _BETWEEN_BOXES.fullmatch(normalise(between)):
-            if normalise(content[0]) not in {normalise(part) for part in parts}:
-                found[-1] = f"{found[-1]}, {content[0]}"
-                parts.append(content[0])
+            if normalise(content) not in {normalise(part) for part in parts}:
+                found[-1] = f"{found[-1]}, {content}"
+                parts.append(content)
         else:
-            found.append(content[0])
-            parts = [content[0]]
+            found.append(content)
+            parts = [content]
         last_end = end
     return found
 
@@ -252,10 +251,6 @@ def _listed_options(rest: str) -> str | None:
         return lines[0]
     listed = list(itertools.takewhile(_LISTED_LINE.fullmatch, lines))
     return "\n".join(listed) if len(listed) > 1 else None
-
-
-def _outermost_boxes(text: str) -> list[str]:
-    return [text[start:end] for start, end in _box_places(text)]
 
 
 def _box_places(text: str) -> list[tuple[int, int]]:

@@ -142,18 +142,23 @@ def _infinite(text: str) -> str:
 
 
 def _agree(found: list[str], reference: list[str], names: frozenset[str]) -> bool | None:
-    pairs: list[tuple[float, float]] = []
+    if not names:  # They have the same values everywhere.
+        pairs = [(_difference(found, {}), _difference(reference, {}))] * NUM_POINTS
+        return _proportional(pairs) if len(found) > 1 else _decided(_gaps(pairs))
+    pairs = []
     for number in range(NUM_POINTS):
         point = {name: _coordinate(name, number) for name in names}
         try:
             pairs.append((_difference(found, point), _difference(reference, point)))
         except NotArithmeticError:
-            if not names:
-                raise
-    if len(found) > 1:
-        return _proportional(pairs)
-    gaps = [abs(left - right) / max(abs(left), abs(right), 1e-12) for left, right in pairs]
-    return _decided(gaps)
+            continue
+        if len(found) == 1 and _gaps(pairs[-1:])[0] > _DIFFERENT:
+            return False
+    return _proportional(pairs) if len(found) > 1 else _decided(_gaps(pairs))
+
+
+def _gaps(pairs: list[tuple[float, float]]) -> list[float]:
+    return [abs(left - right) / max(abs(left), abs(right), 1e-12) for left, right in pairs]
 
 
 def _proportional(pairs: list[tuple[float, float]]) -> bool | None:

@@ -87,13 +87,14 @@ def _without_lists(text: str, choices: Sequence[str] | None) -> str:
     """
     lines = text.splitlines()
     bare = [re.sub(r"^\W*\d{1,2}[.)]\s*", "", line).strip() for line in lines]
-    options = [letters_of_text(line, choices) if line and choices else frozenset() for line in bare]
     crowded = [len(set(LABEL_IN_LINE.findall(line))) > 2 for line in lines]
     if any(crowded):
         kept = [place for place, full in enumerate(crowded) if not full]
         lines, bare = [lines[place] for place in kept], [bare[place] for place in kept]
-        options = [options[place] for place in kept]
         text = "\n".join(lines)
+    if len(lines) < 2:
+        return text
+    options = [letters_of_text(line, choices) if line and choices else frozenset() for line in bare]
     listing = len({letters for letters in options if letters}) > 1
     labelled = [bool(LIST_LINE.match(line)) for line in lines]
     listed = sum(labelled) > 1

@@ -40,8 +40,7 @@ def with_signs(text: str) -> str:
         text = _COMMAND.sub(lambda match: _BY_NAME.get(match.group(1), match.group()), text)
     text = _ASCII.sub(lambda match: _FROM_ASCII.get(match.group(), match.group()), text)
     text = _WORDS.sub(_of_word, text)
-    text = _BEFORE_NAME.sub(r"\1", text)
-    return text if text.isascii() else text.translate(_ONE_SPELLING)
+    return text if text.isascii() else _BEFORE_NAME.sub(r"\1", text).translate(_ONE_SPELLING)
 
 
 def _of_word(match: re.Match[str]) -> str:
