@@ -1,12 +1,14 @@
 """How many verdicts a second does one process give, beside Math-Verify on the same answers?
 
-    python benchmarks/verify_speed.py --data DIR [--rows 1000] [--repeats 3]
+    python benchmarks/verify_speed.py --data DIR [--rows 1000] [--repeats 3] [--beside CHECKOUT]
 
-DIR holds published MATH-Vision outputs, `mathvision__*.jsonl.gz`. Two rows: raw chain-of-thought
-responses, and the answers that the official scorer had extracted. The processor time of ours
-includes its worker's, whose start is not counted. Math-Verify parses gold and response as its
-documentation says, in this process and without its signals; it knows no options. Prints one table
-and writes it to `benchmarks/results/`.
+DIR holds published outputs, `*.jsonl.gz`, those of MATH-Vision among them. Two rows: its raw
+chain-of-thought responses, and the answers that the official scorer had extracted. The processor
+time of ours includes its worker's, whose start is not counted. Math-Verify parses gold and response
+as its documentation says, in this process and without its signals; it knows no options. With
+`--beside`, another checkout of vasari judges the same rows, and 5,000 responses drawn from all
+runs, in turns with this one, each time in a new process. Prints the tables and writes them to
+`benchmarks/results/`.
 """
 
 from __future__ import annotations
@@ -19,13 +21,14 @@ import os
 import platform
 import random
 import statistics
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import psutil
 from math_verify import parse, verify
 
 import vasari
@@ -33,8 +36,12 @@ from result_files import MACHINE, RESULTS, result_file
 from vasari.records import Outcome
 from vasari.verify import verify_answer
 from vasari.verify.symbolic import shared_worker
+from verify_agreement import arguments
+from verify_seconds import used
 
 CHAINS = ("ChatGPT3.5-CoT_Text_Image_Caption", "GPT4-CoT_Text_Only")
+PUBLISHED = 5_000
+"""Responses of all runs on which two checkouts are compared."""
 Row = dict[str, Any]
 
 
@@ -62,14 +69,9 @@ def theirs(row: Row, text: str) -> bool:
 
 def seconds(judge: Callable[[Row, str], bool], rows: list[Row], field: str) -> tuple[float, int]:
     """Return the CPU seconds to judge all rows, and how many are judged correct."""
-    start = _used()
+    start = used()
     right = sum(judge(row, str(row[field] or "")) for row in rows)
-    return _used() - start, right
-
-
-def _used() -> float:
-    me = psutil.Process()
-    return sum(sum(process.cpu_times()[:2]) for process in (me, *me.children()))
+    return used() - start, right
 
 
 def measure(rows: list[Row], field: str, label: str, repeats: int) -> str:
@@ -92,6 +94,60 @@ def measure(rows: list[Row], field: str, label: str, repeats: int) -> str:
     )
 
 
+def beside(checkout: Path, data: Path, rows: list[Row], repeats: int) -> list[str]:
+    """Return a table of the seconds of this checkout and of another, run in turns."""
+    published = []
+    for path in sorted(data.glob("*.jsonl.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as lines:
+            published += [arguments(json.loads(line)) for line in lines]
+    sets: dict[str, list[Any]] = {
+        "responses of all runs": random.Random(0).sample(published, PUBLISHED),
+        **{
+            label: [
+                (str(row[field] or ""), str(row["answer"]), row["choices"] or None) for row in rows
+            ]
+            for label, field in (
+                ("chain-of-thought responses", "response"),
+                ("extracted answers", "official_extraction"),
+            )
+        },
+    }
+    here = Path(__file__).parents[1]
+    taken: dict[Path, list[dict[str, float]]] = {here: [], checkout: []}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "sets.json"
+        file.write_text(json.dumps(sets), encoding="utf-8")
+        for _ in range(repeats):
+            for root, runs in taken.items():
+                runs.append(_in_process(root, file))
+    table = ["| answers | rows | this, s | the other, s | ratio |", "| --- " * 5 + "|"]
+    for name, judged in sets.items():
+        ours, others = ([one[name] for one in taken[root]] for root in (here, checkout))
+        ratio = statistics.median(ours) / statistics.median(others)
+        table.append(
+            f"| {name} | {len(judged)} | {_spread(ours)} | {_spread(others)} | {ratio:.2f} |"
+        )
+    return table
+
+
+def _in_process(checkout: Path, file: Path) -> dict[str, float]:
+    script = Path(__file__).with_name("verify_seconds.py")
+    environment = {**os.environ, "PYTHONPATH": str(checkout / "src")}
+    command = [sys.executable, str(script), str(file)]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def _commit(checkout: Path) -> str:
+    command = ["git", "-C", str(checkout), "rev-parse", "--short=7", "HEAD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
 def main() -> None:
     """Run the benchmark, print its tables and write them to a file."""
     parser = argparse.ArgumentParser(
@@ -100,6 +156,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--beside", type=Path, metavar="CHECKOUT", help="another checkout's folder")
     parser.add_argument("--out", type=Path, default=RESULTS)
     args = parser.parse_args()
     logging.disable(logging.WARNING)  # Math-Verify says of each parse that it has no time limit.
@@ -107,6 +164,15 @@ def main() -> None:
     theirs(rows[0], "$x$")  # Imports and tables are not counted.
     shared_worker().compare("x", "x")
     command = " ".join(sys.argv[1:]).replace(str(args.data), "DIR")
+    compared = []
+    if args.beside:
+        command = command.replace(str(args.beside), "CHECKOUT")
+        compared = [
+            f"Seconds beside commit {_commit(args.beside)}, in turns, each time a new process:",
+            "",
+            *beside(args.beside, args.data, rows, args.repeats),
+            "",
+        ]
     lines = [
         "# Verdicts a second beside Math-Verify",
         "",
@@ -124,6 +190,7 @@ def main() -> None:
         measure(rows, "response", "chain-of-thought responses", args.repeats),
         measure(rows, "official_extraction", "extracted answers", args.repeats),
         "",
+        *compared,
         (
             f"`python benchmarks/verify_speed.py {command}`, vasari {vasari.__version__},"
             f" Math-Verify {version('math-verify')}, Python {platform.python_version()}, {MACHINE},"

@@ -11,8 +11,8 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from vasari.verify.limits import (
     MAX_ARITHMETIC_CHARS,
@@ -58,8 +58,7 @@ _TEN = Fraction(10)
 _NAME = re.compile(rf"(\\?[a-zA-Z]+)({_SUFFIX})")
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(NamedTuple):
     kind: str
     text: str
     suffix: str = ""

@@ -14,6 +14,7 @@ from vasari.verify.lazily import lazily
 from vasari.verify.limits import LimitExceededError
 from vasari.verify.lists import split_items
 from vasari.verify.normalise import DOLLAR, compact, loosen, normalise
+from vasari.verify.numbers import may_hold_value
 from vasari.verify.powers import Value
 from vasari.verify.regions import regions_equal
 from vasari.verify.signs import with_signs
@@ -279,6 +280,8 @@ def _letters_by_value(text: str, choices: Sequence[str] | None) -> frozenset[str
     if not choices or not text:
         return frozenset()
     options = _read_options(tuple(choices))
+    if not options.may_have_values:
+        return frozenset()
     value, unit = _value(text)
     if value is None:
         return frozenset()
@@ -361,6 +364,11 @@ class _Options:
             if _NONE_OF_ALL.fullmatch(word)
         ]
         return none[0] if len(none) == 1 else frozenset()
+
+    @lazily
+    def may_have_values(self) -> bool:
+        """False where no option holds a number, seen without reading one."""
+        return any(may_hold_value(normalise(text)) for _, text in self._firsts)
 
     @lazily
     def values(self) -> tuple[tuple[frozenset[str], Value, str], ...]:

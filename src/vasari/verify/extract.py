@@ -123,7 +123,7 @@ def extract_answer(response: str) -> Extraction:
         LimitExceededError: The braces of a box nest too deep.
     """
     visible = outside_thought(response, until=_ANSWER_TAG)
-    if "boxed" in visible:
+    if visible.count("boxed") > visible.count("\\boxed{"):
         visible = _BARE_BOX.sub(_boxed, visible)
     if "<|begin_of_box|>" in visible:
         visible = _BOX_TOKENS.sub(r"\\boxed{\1}", visible)

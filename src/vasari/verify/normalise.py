@@ -64,7 +64,6 @@ _SINGLE_NAME = re.compile(r"\{([a-zA-Z])\}(?=_)")
 _BROKEN_LINE = re.compile(r"\\\\(?=\s*[a-zA-Z]\s*=)")
 _MONEY_SIGNS = {"pounds": "£", "euro": "€", "textdollar": DOLLAR, "yen": "¥", "texteuro": "€"}
 _MONEY = re.compile(r"\\(pounds|euro|textdollar|yen|texteuro)(?![a-zA-Z])")
-_SPACE = re.compile(r"\s+")
 # Ticks and crosses are answers.
 _EMOJI = re.compile("[\U0001f000-\U0001faff\ufe0f\u2728\u2b50\u2b55]+")
 _COMMAND_BEFORE = re.compile(r"\\[a-zA-Z]{1,12}\Z")
@@ -104,7 +103,8 @@ def _normalise(text: str) -> str:
         text = unicodedata.normalize("NFKC", _EMOJI.sub(" ", text).translate(_CHARACTERS))
     if "\\" in text:
         text = _without_commands(text)
-    text = _SINGLE_NAME.sub(r"\1", text)
+    if "}_" in text:
+        text = _SINGLE_NAME.sub(r"\1", text)
     if "$" in text:
         if text.count("$") % 2:
             text = _LONE_DOLLAR.sub(DOLLAR, text, count=1)
@@ -113,8 +113,9 @@ def _normalise(text: str) -> str:
         text = _HTML.sub(" ", text)
     if "°" in text:
         text = _DEGREES.sub("°", text).replace("*°", "°")
-    text = _TILDE.sub(" ", text).replace("{,}", ",").replace("...", "…")
-    return _strip_edges(_SPACE.sub(" ", text))
+    if "~" in text:
+        text = _TILDE.sub(" ", text)
+    return _strip_edges(" ".join(text.replace("{,}", ",").replace("...", "…").split()))
 
 
 def _without_commands(text: str) -> str:
@@ -131,9 +132,12 @@ def _without_commands(text: str) -> str:
     text = _SPACING.sub(" ", text)
     text = text.replace(r"\%", "%")
     text = _DELIMITERS.sub("", text)
-    text = _SINGLE_NAME.sub(
-        r"\1", _BINOMIAL_NAME.sub(r"\\binom", _FRACTION_NAME.sub(r"\\frac", text))
-    )
+    if "frac" in text:
+        text = _FRACTION_NAME.sub(r"\\frac", text)
+    if "binom" in text:
+        text = _BINOMIAL_NAME.sub(r"\\binom", text)
+    if "}_" in text:
+        text = _SINGLE_NAME.sub(r"\1", text)
     text = _MONEY.sub(lambda match: _MONEY_SIGNS[match.group(1)], text)
     if "\\choose" in text:
         text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
@@ -176,10 +180,15 @@ def loosen(text: str) -> str:
     between letters as spaces. Every other sign stays: "p" and "¬p", "y'" and "y''", "C#" and "C"
     are different.
     """
-    words = _BETWEEN_LETTERS.sub("", _WORD_HYPHEN.sub(" ", text.casefold()))
-    words = _CHEMICAL.sub(r"\1\2", _PUNCTUATION.sub(" ", words))
-    words = _SPACE.sub(" ", words).strip(" .")
-    return _ARTICLE.sub("", words)
+    words = text.casefold()
+    if "-" in words:
+        words = _WORD_HYPHEN.sub(" ", words)
+    if "'" in words:
+        words = _BETWEEN_LETTERS.sub("", words)
+    words = _PUNCTUATION.sub(" ", words)
+    if "_" in words or "^" in words:
+        words = _CHEMICAL.sub(r"\1\2", words)
+    return _ARTICLE.sub("", " ".join(words.split()).strip(" ."))
 
 
 def compact(text: str) -> str:
@@ -191,7 +200,7 @@ def compact(text: str) -> str:
         .replace("·", "*")
         .replace("**", "^")
     )
-    return _SPACE.sub("", text)
+    return "".join(text.split())
 
 
 def _strip_edges(text: str) -> str:

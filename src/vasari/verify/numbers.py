@@ -15,7 +15,7 @@ from vasari.verify.units import canonical_unit, split_unit
 from vasari.verify.words import (
     CARDINAL,
     CHINESE_LARGE,
-    NUMBER_NAMES,
+    NUMBER_WORDS,
     SCALES,
     part_of,
     words_value,
@@ -57,9 +57,9 @@ _WORD_NUMBER = re.compile(
 )
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _PLAIN_DECIMAL = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
-_VALUE = re.compile(
-    rf"[0-9]|[^\x00-\x7f]|(?<![a-z])(?:e|pi|{NUMBER_NAMES})(?![a-z])", re.IGNORECASE
-)
+_DIGIT = re.compile("[0-9]")
+_LATIN_WORD = re.compile("[a-z]+")
+_VALUE_NAMES = NUMBER_WORDS | {"e", "pi"}
 _ABOUT = re.compile(
     r"(?:(?:in|at|on|by|is|are|was|approximately|approx\.?|about|around|roughly|nearly|exactly"
     r"|only|just|almost"
@@ -139,7 +139,9 @@ def may_hold_value(text: str) -> bool:
 
     What holds none is no number and no constant arithmetic; that is found at a glance.
     """
-    return _VALUE.search(text) is not None
+    if not text.isascii() or _DIGIT.search(text):
+        return True
+    return not _VALUE_NAMES.isdisjoint(_LATIN_WORD.findall(text.lower()))
 
 
 def plain_number(text: str) -> Number | None:

@@ -37,8 +37,8 @@ _NUMBER_WORD = "|".join(sorted({*ONES, *TENS, *SCALES}, key=len, reverse=True))
 CARDINAL = rf"(?:{_NUMBER_WORD})(?:[\s-](?:{_NUMBER_WORD}))*"
 """Pattern of a number in words, such as "thirty-six"; its value is read by `words_value`."""
 
-NUMBER_NAMES = "|".join([_NUMBER_WORD, "halves", *(f"{part}s?" for part in PARTS)])
-"""Pattern of any English word that a number in words has."""
+NUMBER_WORDS = frozenset({*ONES, *TENS, *SCALES, *PARTS, *(f"{part}s" for part in PARTS), "halves"})
+"""English words of which every number in words has one."""
 
 CHINESE_DIGITS = "零〇一二两三四五六七八九"
 _CHINESE = re.compile(rf"(负)?([{CHINESE_DIGITS}十百千万亿]+)(?:点([{CHINESE_DIGITS}]+))?")
