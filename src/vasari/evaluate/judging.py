@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from operator import attrgetter
+from typing import Any, Self
 
 from vasari.core.files import write_bytes
 from vasari.core.progress import Tell
-from vasari.core.records import Verdict
+from vasari.core.records import Outcome, Verdict
 from vasari.endpoint import RateLimits, ResponseStore
 from vasari.evaluate.protocols import StoredOutput
 from vasari.evaluate.protocols.paper import paper_undecided
@@ -17,15 +21,54 @@ from vasari.evaluate.verdicts import as_line, read_verdicts, verdict_file
 from vasari.verify.judge import Judged, JudgeItem, JudgeSettings, is_undecided, judge_all
 from vasari.verify.questions import options_in_question
 
-Outputs = Callable[[], Iterator[StoredOutput]]
-"""Function that reads the stored outputs anew, from the first on."""
+
+class UndecidedOutputs:
+    """The outputs that the rules left undecided, as a judge's input, on disk until it is asked.
+
+    They are gathered while the rules run, so that the input is read once for both.
+    """
+
+    def __init__(self, protocols: Sequence[str]) -> None:
+        self.num_outputs = 0
+        self.places: dict[str, list[int]] = {name: [] for name in protocols}
+        """Of the undecided outputs, among all, by protocol."""
+        self._files = {
+            name: tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - `__exit__` does
+            for name in protocols
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def add(self, output: StoredOutput, verdicts: Mapping[str, Verdict]) -> None:
+        """Take the next output with the verdicts of the rules, by protocol."""
+        for name, file in self._files.items():
+            item = judge_item(name, output, verdicts[name])
+            if item.undecided:
+                self.places[name].append(self.num_outputs)
+                file.write(json.dumps(asdict(item), default=attrgetter("value")) + "\n")
+        self.num_outputs += 1
+
+    def items(self, protocol: str) -> Iterator[JudgeItem]:
+        """Yield what was taken for a protocol, in order."""
+        file = self._files[protocol]
+        file.seek(0)
+        for line in file:
+            row = json.loads(line)
+            verdict, choices = row.pop("verdict"), row.pop("choices")
+            verdict["outcome"] = Outcome(verdict["outcome"])
+            yield JudgeItem(verdict=Verdict(**verdict), choices=choices and tuple(choices), **row)
 
 
 def judge_undecided(
     settings: RescoreSettings,
     judge: JudgeSettings,
     folder: RescoreDir,
-    outputs: Outputs,
+    undecided: UndecidedOutputs,
     *,
     tell: Tell,
 ) -> dict[str, Any]:
@@ -36,27 +79,25 @@ def judge_undecided(
         StorageError: The disk refused.
     """
     found: dict[str, Any] = {}
-    before = sum(1 for _ in outputs())
+    before = undecided.num_outputs
     limits = RateLimits.of(judge.endpoint)
     with ResponseStore(judge.store or folder.root / "judge") as store:
         for name in settings.judged:
-
-            def items(name: str = name) -> Iterator[JudgeItem]:
-                rules = read_verdicts(folder.by_rules(settings, name))
-                for output, (_, verdict) in zip(outputs(), rules, strict=True):
-                    yield judge_item(name, output, verdict)
-
-            total = sum(bool(item.undecided) for item in items())
+            places = undecided.places[name]
+            total = len(places)
 
             # Behind the outputs that the rules are done with, so that what is left is estimated
             # from both.
             def took(done: int, name: str = name, total: int = total, before: int = before) -> None:
                 tell(before + done, before + total, f"judge, {name}")
 
-            judged = judge_all(items(), judge, store, took=took, limits=limits)
+            judged = judge_all(undecided.items(name), judge, store, took=took, limits=limits)
+            settled = dict(zip(places, judged.verdicts, strict=True))
             lines = (
-                as_line(output.id, verdict)
-                for output, verdict in zip(outputs(), judged.verdicts, strict=True)
+                as_line(identity, settled.get(place, verdict))
+                for place, (identity, verdict) in enumerate(
+                    read_verdicts(folder.by_rules(settings, name))
+                )
             )
             path = verdict_file(folder.root, settings.protocols, name)
             write_bytes(path, "".join(lines).encode())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from hashlib import blake2b, file_digest
 from itertools import islice
@@ -14,13 +15,14 @@ import vasari
 from vasari.core.errors import ConfigError, DataError, StateError
 from vasari.core.files import append_lines, read_json, write_json, write_json_lines
 from vasari.core.progress import Tell, silent
+from vasari.core.records import Verdict
 from vasari.evaluate.disagree import Disagreements
 from vasari.evaluate.outputs import keep_lines
 from vasari.evaluate.protocols import StoredOutput, scoring_protocol
 from vasari.evaluate.readers import BadRow, count_lines, read_outputs
 from vasari.evaluate.rescore_settings import RescoreDir, RescoreSettings
 from vasari.evaluate.tally import Tally
-from vasari.evaluate.verdicts import read_verdicts, score_in_order, verdict_file
+from vasari.evaluate.verdicts import of_line, read_verdicts, score_in_order, verdict_file
 
 SCHEMA_VERSION = 1
 
@@ -53,26 +55,58 @@ def rescore(
     done = min(map(keep_lines, paths))  # outputs that every protocol has a verdict on
     for path in paths:
         keep_lines(path, done)
-    stream = islice(_outputs(settings), done, None)
-    for chunk in score_in_order(stream, settings.protocols, workers=settings.workers):
+    if settings.judge is None:
+        _score(settings, paths, done, lambda scored: tell(scored, max(scored, total)))
+        return _count(settings, folder, None)
+    # Needs what a server needs.
+    from vasari.evaluate.judging import UndecidedOutputs, judge_undecided  # noqa: PLC0415
+
+    with UndecidedOutputs(settings.judged) as undecided:
+        _score(
+            settings, paths, done, lambda scored: tell(scored, max(scored, total)), undecided.add
+        )
+        judge = judge_undecided(settings, settings.judge, folder, undecided, tell=tell)
+    return _count(settings, folder, judge)
+
+
+def _score(
+    settings: RescoreSettings,
+    paths: Sequence[Path],
+    done: int,
+    scored: Callable[[int], None],
+    take: Callable[[StoredOutput, Mapping[str, Verdict]], None] | None = None,
+) -> None:
+    """Score the outputs behind the first `done`; hand all, with the rules' verdicts, to `take`.
+
+    Raises:
+        DataError: There is no output at all.
+    """
+    names, outputs = settings.protocols, _outputs(settings)
+    stored = zip(*map(read_verdicts, paths), strict=True) if done else ()
+    for output, found in zip(islice(outputs, done), stored, strict=True):
+        if take is not None:
+            take(output, dict(zip(names, (verdict for _, verdict in found), strict=True)))
+    waiting: deque[StoredOutput] = deque()  # Read, and not scored yet.
+
+    def read() -> Iterator[StoredOutput]:
+        for output in outputs:
+            waiting.append(output)
+            yield output
+
+    for chunk in score_in_order(read(), names, workers=settings.workers):
         for path, lines in zip(paths, chunk, strict=True):
             append_lines(path, lines)
+        for rows in zip(*chunk, strict=True):
+            output = waiting.popleft()
+            if take is not None:
+                take(output, dict(zip(names, (of_line(row)[1] for row in rows), strict=True)))
         done += len(chunk[0])
-        tell(done, max(done, total))
+        scored(done)
     if done == 0:
         raise DataError(
             f"{', '.join(map(str, settings.files))}: no row holds an output;"
             f" {_first_reason(settings)}"
         )
-    judge = None
-    if settings.judge is not None:
-        # Needs what a server needs.
-        from vasari.evaluate.judging import judge_undecided  # noqa: PLC0415
-
-        judge = judge_undecided(
-            settings, settings.judge, folder, lambda: _outputs(settings), tell=tell
-        )
-    return _count(settings, folder, judge)
 
 
 def _prepare(settings: RescoreSettings, folder: RescoreDir, *, overwrite: bool) -> None:

@@ -48,6 +48,12 @@ def as_line(identity: str, verdict: Verdict) -> str:
     return json.dumps({"id": identity} | verdict_facts(verdict)) + "\n"
 
 
+def of_line(line: str) -> tuple[str, Verdict]:
+    """Return the output id and the verdict on a line of `as_line`; its reason is not stored."""
+    row = json.loads(line)
+    return row["id"], Verdict(Outcome(row["outcome"]), row["extraction"], row["decided_by"])
+
+
 def read_verdicts(path: Path) -> Iterator[tuple[str, Verdict]]:
     """Yield the output id and the verdict on each line of a verdict file.
 
@@ -59,9 +65,7 @@ def read_verdicts(path: Path) -> Iterator[tuple[str, Verdict]]:
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             try:
-                row = json.loads(line)
-                verdict = Verdict(Outcome(row["outcome"]), row["extraction"], row["decided_by"])
-                yield row["id"], verdict
+                yield of_line(line)
             except (ValueError, TypeError, KeyError) as error:
                 raise StateError(
                     f"{path}:{number}: is no verdict; score again with --overwrite"

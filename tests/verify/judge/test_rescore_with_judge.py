@@ -7,12 +7,15 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from vasari.cli.main import main
 from vasari.evaluate.judging import judge_item
 from vasari.evaluate.protocols import read_row
+from vasari.evaluate.rescore import rescore
+from vasari.evaluate.rescore_settings import RescoreSettings
 from vasari.records import Outcome, Verdict
 
 CAT = {
@@ -230,3 +233,30 @@ def test_a_killed_run_buys_again_at_most_what_was_in_flight(run, tmp_path, serve
     run()
     assert 400 <= len(server.prompts) <= 404
     assert {decided for _, decided in verdicts(tmp_path).values()} == {"judge"}
+
+
+def opened(path, action) -> int:
+    """How often an action opens a file: the interpreter reports each opening, whoever asks."""
+    times, watching = 0, True
+
+    def hook(event, details):
+        nonlocal times
+        times += watching and event == "open" and str(details[0]) == str(path)
+
+    sys.addaudithook(hook)  # It cannot be taken off again.
+    try:
+        action()
+    finally:
+        watching = False
+    return times
+
+
+@pytest.mark.parametrize("protocols", [("vasari",), ("vasari", "paper")])
+def test_a_judge_reads_the_input_no_more_often(run, tmp_path, protocols):
+    rows = Path("rows.jsonl")
+    settings = RescoreSettings(files=(rows,), protocols=protocols)
+    alone = opened(rows, lambda: rescore(settings, tmp_path / "alone"))
+    judged = opened(rows, lambda: run("--protocol", ",".join(protocols)))
+    # Its digest, its lines, the outputs to score, and again beside their verdicts.
+    assert (alone, judged) == (4, 4)
+    assert verdicts(tmp_path)["synonym"] == ("correct", "judge")
