@@ -31,8 +31,8 @@ def peer_version() -> str | None:
 def grade_with_peer(pair: Pair) -> Graded:
     """Return Math-Verify's verdict with its defaults; an exception is "unverifiable".
 
-    It is told which letters there are where the reference is one, and is given references that
-    are math between dollar signs, as its documentation asks.
+    It is told which letters there are where the reference is one, and is given references and
+    answers that are math in LaTeX between dollar signs, as its documentation asks.
     """
     from math_verify import (  # noqa: PLC0415 - an extra
         ExprExtractionConfig,
@@ -53,7 +53,7 @@ def grade_with_peer(pair: Pair) -> Graded:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             expected = parse(reference, targets)
-            found = parse(pair.response, targets)
+            found = parse(pair.response if pair.choices else pair.latex, targets)
             return "correct" if verify(expected, found) else "incorrect"
     except Exception:  # noqa: BLE001 - its failures are counted apart, whatever it raises
         return "unverifiable"

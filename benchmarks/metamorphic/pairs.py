@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from metamorphic.drafts import Rule
 from metamorphic.oracle import OracleError, check
-from metamorphic.wrappers import fitting
+from metamorphic.wrappers import fitting, in_latex, is_math
 
 _ATTEMPTS = 60
 """Tries for a pair that the rule has not made yet."""
@@ -29,6 +28,8 @@ class Pair:
     right: bool
     formula: bool = False
     """Whether the reference is math, which Math-Verify wants between dollar signs."""
+    latex: str = ""
+    """The response with an answer that is math in LaTeX, which Math-Verify wants as well."""
 
 
 def pairs_of(rule: Rule, count: int, seed: int) -> Iterator[Pair]:
@@ -58,6 +59,8 @@ def _pair(rule: Rule, rng: Random) -> Pair:
     except OracleError as error:
         raise OracleError(f"{rule.kind}, {rule.name}: {error}") from error
     wrapper = rng.choice(fitting(draft))
+    same = Random()
+    same.setstate(rng.getstate())
     response = wrapper.write(draft.answer, draft.thought, rng)
     return Pair(
         rule.kind,
@@ -68,7 +71,8 @@ def _pair(rule: Rule, rng: Random) -> Pair:
         response,
         draft.choices,
         rule.right,
-        formula=draft.reference.tex or not re.search(r"[^\W\d_]{2}|[$€£₹]", draft.reference.text),
+        formula=draft.reference.tex or is_math(draft.reference.text),
+        latex=wrapper.write(in_latex(draft.answer), draft.thought, same),
     )
 
 

@@ -84,7 +84,9 @@ def _peer(run: Run) -> list[str]:
         "",
         (
             f"Both on the same random sample of {number:,} of the pairs. Math-Verify has its"
-            " default limits; its exceptions count as unverifiable. It is no reader of"
+            " default limits; its exceptions count as unverifiable. It reads math in LaTeX, so"
+            " references and answers that are math are put between dollar signs for it, with"
+            " LaTeX's spelling of their signs; ours gets them as they are. It is no reader of"
             " words, names and dates: see the kinds."
         ),
         "",

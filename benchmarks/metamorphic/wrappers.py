@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal
 
@@ -31,6 +31,13 @@ _WORK = (
     "I have to be careful with the small marks near the edge.",
 )
 _WORDS = re.compile(r"[a-zA-Z\u4e00-\u9fff]{2}")
+_ROOT = re.compile(r"√\(?(\w+)\)?")
+_POWERS = re.compile("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_DIGITS = str.maketrans("⁺⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "+-0123456789")
+_IN_LATEX = str.maketrans(
+    {"%": r"\%", "×": r"\times ", "·": r"\cdot ", "π": r"\pi ", "\u2212": "-", "\u202f": ""}
+    | {"≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "∞": r"\infty ", "∪": r"\cup ", "±": r"\pm "}
+)
 _AFTER = (
     "This follows from the figure.",
     "It agrees with what the picture shows.",
@@ -55,6 +62,23 @@ class Wrapper:
     """Whether the answer may be anything else."""
     plain: bool = False
     """Whether LaTeX would be broken by it."""
+
+
+def in_latex(stated: Stated) -> Stated:
+    """Return an answer that is math and no words as LaTeX, for a verifier that reads nothing else.
+
+    Wrappers then put it between dollar signs wherever they do not box it.
+    """
+    if stated.tex or stated.sentence or not is_math(stated.text):
+        return stated
+    text = _POWERS.sub(lambda match: f"^{{{match[0].translate(_DIGITS)}}}", stated.text)
+    text = _ROOT.sub(r"\\sqrt{\1}", text)
+    return replace(stated, text=text.translate(_IN_LATEX), tex=True)
+
+
+def is_math(text: str) -> bool:
+    """Whether a text has neither words nor signs of money."""
+    return not re.search(r"[^\W\d_]{2}|[$€£₹]", text)
 
 
 def in_prose(stated: Stated) -> str:
