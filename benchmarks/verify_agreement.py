@@ -32,8 +32,9 @@ import vasari
 from result_files import MACHINE, RESULTS, result_file
 from vasari.records import AnswerKind, Outcome, Verdict
 from vasari.verify import verify_answer
-from vasari.verify.choices import LETTERS, named_letters
+from vasari.verify.choices import named_letters
 from vasari.verify.numbers import parse_constant
+from vasari.verify.options import LETTERS
 from vasari.verify.questions import options_in_question
 
 REMARKS = (

@@ -16,13 +16,12 @@ from vasari.verify.numbers import (
     Number,
     may_hold_value,
     parse_arithmetic,
-    parse_code,
     parse_constant,
     parse_number,
-    parse_range,
     plain_number,
 )
 from vasari.verify.powers import NotArithmeticError, Value
+from vasari.verify.ranges import parse_code, parse_range
 from vasari.verify.regions import Region, parse_region
 from vasari.verify.signs import with_signs
 from vasari.verify.units import split_unit

@@ -9,7 +9,7 @@ from typing import Protocol
 from vasari.core.records import AnswerKind, Outcome, Verdict
 from vasari.verify.answer import Answer
 from vasari.verify.arguments import check_arguments
-from vasari.verify.choices import all_letters, joined_letters, named_letters, option_texts
+from vasari.verify.choices import all_letters, joined_letters, named_letters
 from vasari.verify.compare import sets_match, values_match
 from vasari.verify.extract import Extraction, extract_answer
 from vasari.verify.formulas import may_be_formula
@@ -23,6 +23,7 @@ from vasari.verify.limits import (
 )
 from vasari.verify.normalise import normalise
 from vasari.verify.numbers import is_value
+from vasari.verify.options import option_texts
 from vasari.verify.prose import stated_option
 from vasari.verify.prose_numbers import formula_in, is_sentence, number_in, stated_number
 from vasari.verify.prose_patterns import MARKED

@@ -11,6 +11,7 @@ from vasari.verify.arithmetic import evaluate
 from vasari.verify.limits import MAX_ARITHMETIC_CHARS, MAX_EXPONENT, LimitExceededError
 from vasari.verify.normalise import DOLLAR, normalise
 from vasari.verify.powers import NotArithmeticError, Value
+from vasari.verify.ranges import parse_range
 from vasari.verify.units import canonical_unit, split_unit
 from vasari.verify.words import (
     CARDINAL,
@@ -70,7 +71,6 @@ _ABOUT = re.compile(
 _MINUS = re.compile(r"(?:minus|negative|负)\s?(?=[0-9.\\])", re.IGNORECASE)
 _WHOLE_AND_PART = re.compile(r"([0-9]{1,9}) and (an? [a-z]+|[a-z]+[- ][a-z]+)", re.IGNORECASE)
 _RESTATED = re.compile(r"(?P<first>.*[^\s(])\s?\((?P<again>[^()]{1,60})\)", re.DOTALL)
-_CODE = re.compile(r"[0-9][0-9:./]*(?:-[0-9][0-9:./]*)+|[0-9]{4}/[0-9]{2}")
 _ABSOLUTE = re.compile(r"\|([^|]{1,200})\||\\l(floor|ceil)(.{1,200})\\r(?:floor|ceil)")
 _RATIO = re.compile(r"([^:]{1,100}):([^:]{1,100})")
 _TIME = re.compile(r"\d{1,2}:[0-5]\d")
@@ -78,10 +78,6 @@ _DEGREES_AND_MINUTES = re.compile(r"(-?)(\d+)°\s?(\d{1,2})'(?:\s?(\d{1,2}(?:\.\
 _TWO_UNITS = re.compile(
     r"(\d+)\s?(hours?|hrs?|h|minutes?|mins?|min|feet|foot|ft)\s?(?:and\s"
     r"|,\s)?(\d+(?:\.\d+)?)\s?(minutes?|mins?|min|m|seconds?|secs?|s|inches|inch|in)"
-)
-_RANGE = re.compile(
-    r"(?P<low>[0-9]+(?:\.[0-9]+)?)(?P<first>%|\s?[a-zA-Z]+)?(?:-|\s-\s|\s?to\s"
-    r"|\s?~\s?)(?P<high>[0-9]+(?:\.[0-9]+)?)(?P<unit>%|\s?[a-zA-Z]+)?"
 )
 _PERCENT_NAMES = frozenset(
     ["%", "percent", "per cent", "pct", "percentage points", "percentage point", "个百分点"]
@@ -282,33 +278,6 @@ def _restated(text: str) -> Number | None:
         return first if second.value == first.value else None
     unit = canonical_unit(again)
     return first if unit is not None and not first.unit and unit else None
-
-
-def parse_range(text: str) -> tuple[Fraction, Fraction] | None:
-    """Return the ends of a range such as "1985-1990" or "30 to 39 years"; None for other text.
-
-    It is no subtraction: both ends are plain, and the second is larger.
-    """
-    match = _RANGE.fullmatch(normalise(text))
-    if match is None:
-        return None
-    first = (match.group("first") or "").strip()
-    if first and (first != (match.group("unit") or "").strip() or not _is_unit(first)):
-        return None
-    low, high = Fraction(match.group("low")), Fraction(match.group("high"))
-    if low >= 1000 and 0 <= high < 100 and re.fullmatch(r"\d{4}-\d{2}", match.group()):
-        high += low // 100 * 100  # The years 1990-91.
-    return (low, high) if low < high else None
-
-
-def _is_unit(text: str) -> bool:
-    return text == "%" or canonical_unit(text) is not None
-
-
-def parse_code(text: str) -> str | None:
-    """Return a text such as "6-0", "1-2-3" or "8:00-9:00" that may be no subtraction, else None."""
-    text = text.strip()
-    return text if _CODE.fullmatch(text) else None
 
 
 def parse_constant(text: str) -> Value | None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vasari.verify.choices import LETTERS, letters_of_text, named_letters, option_words
+from vasari.verify.choices import named_letters
 from vasari.verify.normalise import loosen, normalise
+from vasari.verify.options import LETTERS, letters_of_text, option_words
 from vasari.verify.prose_numbers import number_in
 from vasari.verify.prose_patterns import (
     AND_ANOTHER,

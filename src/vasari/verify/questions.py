@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vasari.verify.choices import LETTERS
+from vasari.verify.options import LETTERS
 
 _OPTION_MARK = re.compile(r"\(([A-J])\)")
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from vasari.core.records import AnswerKind
 from vasari.verify.answer import Answer, read_reference
-from vasari.verify.choices import LETTERS, joined_letters, named_letters, option_groups
-from vasari.verify.extract import boxed_answers
+from vasari.verify.boxes import boxed_answers
+from vasari.verify.choices import joined_letters, named_letters
 from vasari.verify.limits import MAX_RESPONSE_CHARS, LimitExceededError, check_nesting
 from vasari.verify.lists import split_items
 from vasari.verify.normalise import compact, normalise
+from vasari.verify.options import LETTERS, option_groups
 
 _LONE_LETTER = re.compile(r"\(?([A-J])\)?")
 _FORMULA = re.compile(

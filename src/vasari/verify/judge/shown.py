@@ -7,9 +7,9 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from vasari.verify.choices import LETTERS
 from vasari.verify.extract import extract_answer
 from vasari.verify.limits import MAX_RESPONSE_CHARS, LimitExceededError
+from vasari.verify.options import LETTERS
 
 _CUT = "\n[... cut ...]\n"
 _MARKUP = re.compile(r"<\||\|>|\[(?=/?INST\])|<<(?=/?SYS)|<(?=/?s>)|<(?=(?:start|end)_of_turn>)")
