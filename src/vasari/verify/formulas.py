@@ -133,7 +133,20 @@ def _values_equal(found: str, reference: str) -> bool | None:
     except NotArithmeticError:
         return None
     # The imaginary unit was a free variable: i^2 = -1 is unknown here.
-    return None if agree is False and names & {"i", "j"} else agree
+    if agree is False and names & {"i", "j"}:
+        linear = names == {"i"} and _is_linear(found) and _is_linear(reference)
+        return False if linear else None
+    return agree
+
+
+def _is_linear(text: str) -> bool:
+    """Whether a formula is a + bi: of those, other numbers a and b are another value."""
+    try:
+        zero, one, more, less = (float(evaluate(text, {"i": at})) for at in (0.0, 1.0, 3.0, -7.0))
+    except (NotArithmeticError, LimitExceededError, OverflowError):
+        return False
+    slope, size = one - zero, 1e-9 * max(1.0, abs(zero), abs(one))
+    return abs(more - zero - 3 * slope) < size and abs(less - zero + 7 * slope) < size
 
 
 def _infinite(text: str) -> str:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from vasari.verify.normalise import normalise
+from vasari.verify.normalise import DOLLAR, normalise
 from vasari.verify.units import canonical_unit
 
+CURRENCY_SIGNS = DOLLAR + "€£¥₹"
 _CODE = re.compile(r"[0-9][0-9:./]*(?:-[0-9][0-9:./]*)+|[0-9]{4}/[0-9]{2}")
 _RANGE = re.compile(
-    r"(?P<low>[0-9]+(?:\.[0-9]+)?)(?P<first>%|\s?[a-zA-Z]+)?(?:-|\s-\s|\s?to\s"
-    r"|\s?~\s?)(?P<high>[0-9]+(?:\.[0-9]+)?)(?P<unit>%|\s?[a-zA-Z]+)?"
+    r"(?:(?:pp?\.|pages?)\s?)?"
+    rf"(?:(?P<money>[{CURRENCY_SIGNS}])\s?)?"
+    r"(?P<low>[0-9]+(?:\.[0-9]+)?)(?P<first>%|\s?[a-zA-Z]+)?(?:-|\s-\s|\s?to\s|\s?~\s?)"
+    r"(?(money)(?:(?P=money)\s?)?)(?P<high>[0-9]+(?:\.[0-9]+)?)(?P<unit>%|\s?[a-zA-Z]+)?"
 )
 
 
 def parse_range(text: str) -> tuple[Fraction, Fraction] | None:
-    """Return the ends of a range such as "1985-1990" or "30 to 39 years"; None for other text.
+    """Return the ends of a range such as "1985-1990" or "$30-$39"; None for other text.
 
     It is no subtraction: both ends are plain, and the second is larger.
     """

@@ -9,6 +9,7 @@ from vasari.verify.answer import Answer
 from vasari.verify.formulas import formulas_equal
 from vasari.verify.limits import MAX_EXPRESSION_CHARS, LimitExceededError, check_growth
 from vasari.verify.quantities import Decision, quantities_equal
+from vasari.verify.ranges import CURRENCY_SIGNS
 from vasari.verify.regions import regions_equal
 
 # Math-Verify reads "(1) 20" as the mixed number 21.
@@ -17,6 +18,19 @@ _VARIABLE = re.compile(r"[a-zA-Z](?:_\w+|_\{\w+\})?'*|\\[a-z]+|[A-Z]{2}|∠[A-Z]
 _MARKS = re.compile(r"_\{?[A-Za-z0-9]+\}?|'+|(?<=[A-Za-z])'")
 _GREEK = re.compile(r"\\([a-zA-Z]+)")
 _INEQUALITY = re.compile(r"[<>≤≥≠]")
+_CURRENCY = re.compile(f"[{CURRENCY_SIGNS}]")
+_BREAKS_OFF = re.compile(r"[-+*/^=(\[{,]\s*\Z|\\[a-zA-Z]+\s?[({]\s*\Z")
+_OPERATORS = re.compile(r"\\(partial|nabla)(?![a-zA-Z])")
+_TWO_NAMES = re.compile(
+    r"([a-zA-Zα-ωΑ-Ω]'?|[0-9]+)\s?(\\not\s?)?([<>≤≥≠∪∩∖⊂⊆∈⊥∥≅∼∧∨→⇒])\s?([a-zA-Zα-ωΑ-Ω]'?|[0-9]+)"
+)
+_TURNED = {"<": ">", ">": "<", "≤": "≥", "≥": "≤"} | {sign: sign for sign in "≠∪∩⊥∥≅∼∧∨"}
+_GREEK_LETTERS = {
+    "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ζ": "zeta", "η": "eta",
+    "θ": "theta", "κ": "kappa", "λ": "lambda", "μ": "mu", "ν": "nu", "ξ": "xi", "ρ": "rho",
+    "σ": "sigma", "τ": "tau", "φ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega",
+}  # fmt: skip
+_IN_LATEX = str.maketrans({sign: f"\\{name} " for sign, name in _GREEK_LETTERS.items()})
 
 
 def written_forms_match(found: Answer, reference: Answer) -> Decision | None:
@@ -68,7 +82,8 @@ def _ranges(found: Answer, reference: Answer) -> Decision | None:
         return None  # "22 to 25" says a ratio where one is asked for.
     if found.range is None or reference.range is None:
         return Decision(False, "number", "one of the two is a range, the other is not")
-    right = found.range == reference.range
+    money = [set(_CURRENCY.findall(one.text)) for one in (found, reference)]
+    right = found.range == reference.range and not (all(money) and money[0] != money[1])
     return Decision(right, "number", "" if right else "the ranges differ")
 
 
@@ -189,11 +204,31 @@ def _formulas(found: Answer, reference: Answer) -> Decision | None:
         return Decision(False, "symbolic", "a capital letter differs")
     if ("¬" in found.signs) != ("¬" in reference.signs):
         return Decision(False, "symbolic", "only one of the two is negated")
+    if _OPERATORS.findall(found.text) != _OPERATORS.findall(reference.text):
+        return Decision(False, "symbolic", "only one of the two is a derivative")
+    if (told := _told_by_signs(found, reference)) is not None:
+        return told
     check_growth(found.text.replace("**", "^"))
     equal = formulas_equal(_plain(found), _plain(reference))
     if equal is None:
         return None
     return Decision(equal, "symbolic", "" if equal else "the formulas have different values")
+
+
+def _told_by_signs(found: Answer, reference: Answer) -> Decision | None:
+    """What the signs of formulas without values tell: one breaks off, or two names are related."""
+    if _BREAKS_OFF.search(found.text) and not _BREAKS_OFF.search(reference.text):
+        return Decision(False, "symbolic", "the formula breaks off")
+    one, other = _TWO_NAMES.fullmatch(found.signs), _TWO_NAMES.fullmatch(reference.signs)
+    if one is None or other is None:
+        return None
+    left, denied, sign, right = one.groups()
+    ways = {(left, bool(denied), sign, right)}
+    if sign in _TURNED:
+        ways.add((right, bool(denied), _TURNED[sign], left))
+    wanted = (other.group(1), bool(other.group(2)), other.group(3), other.group(4))
+    same = wanted in ways
+    return Decision(same, "symbolic", "" if same else "another relation or other names")
 
 
 def _case_differs(found: str, reference: str) -> bool:
@@ -203,7 +238,7 @@ def _case_differs(found: str, reference: str) -> bool:
 
 
 def _plain(answer: Answer) -> str:
-    return answer.text.replace("**", "^")
+    return answer.text.replace("**", "^").translate(_IN_LATEX)
 
 
 def _marks(text: str) -> set[str]:
