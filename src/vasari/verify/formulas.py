@@ -134,7 +134,8 @@ def _values_equal(found: str, reference: str) -> bool | None:
         return None
     # The imaginary unit was a free variable: i^2 = -1 is unknown here.
     if agree is False and names & {"i", "j"}:
-        linear = names == {"i"} and _is_linear(found) and _is_linear(reference)
+        both = variables(found) == variables(reference) == {"i"}
+        linear = both and _is_linear(found) and _is_linear(reference)
         return False if linear else None
     return agree
 
