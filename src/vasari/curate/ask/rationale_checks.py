@@ -16,7 +16,7 @@ from vasari.core.records import Outcome, Prompt, Verdict
 from vasari.core.settings import Settings
 from vasari.model.template_tokens import IMAGE_MARK, template_tokens
 from vasari.verify import verify
-from vasari.verify.extract import boxed_answers
+from vasari.verify.boxes import boxed_answers
 from vasari.verify.limits import LimitExceededError
 
 LanguageName = Literal["en", "latin", "zh", "ja", "ko", "ru", "ar", "any"]
