@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from typing import get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,10 +18,12 @@ pytest.importorskip("aiohttp")
 from vasari.core.errors import StateError
 from vasari.curate.out.export import marked_question, write_exports
 from vasari.curate.out.read_back import read_back, require_readable
+from vasari.curate.out.reader_rules import RULES
+from vasari.curate.recipe import ExportName
 from vasari.data.prompt_file import write_prompts
 from vasari.records import ImageRef, Prompt
 
-EXPORTS = ("sharegpt", "easyr1", "verl")
+EXPORTS = ("sharegpt", "easyr1", "verl", "slime")
 
 
 def png(value):
@@ -62,6 +65,10 @@ def change_rows(path, change):
     table = pq.read_table(path)
     rows = table.to_pylist()
     pq.write_table(pa.Table.from_pylist(change(rows) or rows, schema=table.schema), path)
+
+
+def test_every_export_has_the_rules_of_its_reader():
+    assert set(RULES) == set(get_args(ExportName))
 
 
 def test_files_as_we_write_them_are_read_by_all_that_is_installed(tmp_path):
@@ -156,6 +163,11 @@ FAULTS = {
         "exports/verl/rl.parquet",
         lambda rows: set_field(rows, "reward_model", "ground_truth", to="7"),
         "reward_model is",
+    ),
+    "slime with another label": (
+        "exports/slime/rl.parquet",
+        lambda rows: set_field(rows, "label", to="7"),
+        "the label is '7'",
     ),
     "verl without a user": (
         "exports/verl/rl.parquet",

@@ -230,7 +230,8 @@ def _by_datasets(path: Path) -> tuple[int, str]:
         for row in _loaded(path):
             count += 1
             for image in row["images"] or () if path.suffix != ".json" else ():
-                image.load()
+                if not isinstance(image, str):
+                    image.load()
     except Exception as error:  # noqa: BLE001  (whatever another library raises)
         return count, f"row {count + 1}: {type(error).__name__}: {error}"[:300]
     return count, "" if count else "no row"
@@ -288,8 +289,11 @@ def _prompts(path: Path) -> Iterator[Prompt]:
 def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
     """The rows of a Parquet file, of whose images the paths alone are read."""
     with pq.ParquetFile(path) as file:
-        names = [name for name in file.schema_arrow.names if name != "images"]
-        for batch in file.iter_batches(_BATCH, columns=[*names, "images.list.element.path"]):
+        schema = file.schema_arrow
+        bare = pa.types.is_string(schema.field("images").type.value_type)  # slime's data URIs
+        names = [name for name in schema.names if name != "images"]
+        images = "images.list.element" if bare else "images.list.element.path"
+        for batch in file.iter_batches(_BATCH, columns=[*names, images]):
             yield from batch.to_pylist()
 
 

@@ -96,11 +96,27 @@ def _easyr1(row: Row, prompt: Prompt, kind: str) -> str:
     return "" if row["answer"] == prompt.answer else f"the answer is {row['answer']!r}"
 
 
-def _verl(row: Row, prompt: Prompt, kind: str) -> str:
-    del kind
+def _slime(row: Row, prompt: Prompt, kind: str) -> str:
+    if odd := _asked(row):
+        return odd
+    if not all(image.startswith("data:image/") for image in row["images"]):
+        return "an image is no data URI"
+    facts = row["metadata"]
+    if (facts["id"], facts["set"]) != (prompt.id, kind):
+        return f"metadata is of {facts['id']!r} in {facts['set']!r}"
+    return "" if row["label"] == prompt.answer else f"the label is {row['label']!r}"
+
+
+def _asked(row: Row) -> str:
+    """What is wrong with a conversation whose texts mark its images."""
     if [turn["role"] for turn in row["prompt"]] not in (["system", "user"], ["user"]):
         return f"roles {[turn['role'] for turn in row['prompt']]}, not system, user"
-    if odd := _marks([turn["content"] for turn in row["prompt"]], row["images"]):
+    return _marks([turn["content"] for turn in row["prompt"]], row["images"])
+
+
+def _verl(row: Row, prompt: Prompt, kind: str) -> str:
+    del kind
+    if odd := _asked(row):
         return odd
     if row["reward_model"] != {"style": "rule", "ground_truth": prompt.answer}:
         return f"reward_model is {row['reward_model']}"
@@ -114,6 +130,7 @@ RULES: Mapping[str, Rule] = {
     "trl": _trl,
     "easyr1": _easyr1,
     "verl": _verl,
+    "slime": _slime,
 }
 """Rule of each export, by its name."""
 
