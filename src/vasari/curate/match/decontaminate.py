@@ -17,7 +17,7 @@ the same numbers.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -34,7 +34,6 @@ from vasari.curate.match.problem_text import (
     name_overlap,
     read_problem,
     same_problem,
-    word_overlap,
 )
 from vasari.curate.match.question_text import (
     QuestionText,
@@ -148,12 +147,19 @@ class BenchmarkIndex:
         self.prompts = tuple(prompts)
         self._least_words = min(0.5, self.settings.min_containment)
         self._images = images
-        self._by_numbers: dict[frozenset[str], list[_Reference]] = defaultdict(list)
+        self._references: list[_Reference] = []
+        # By numbers and a word: a thousand benchmark prompts have no numbers at all.
+        self._by_word: dict[tuple[frozenset[str], str], list[_Reference]] = defaultdict(list)
+        self._by_answer: dict[tuple[frozenset[str], str], list[_Reference]] = defaultdict(list)
         for index, prompt in enumerate(prompts):
             text, problem = read_question(prompt.question), read_problem(prompt.question)
             reference = _Reference(prompt, text, problem, text.shingles, answer_key(prompt), index)
+            self._references.append(reference)
             for key in problem.keys:
-                self._by_numbers[key].append(reference)
+                for word in problem.words or ("",):
+                    self._by_word[key, word].append(reference)
+                if prompt.images:
+                    self._by_answer[key, reference.answer].append(reference)
 
     def leaks(self, prompts: Sequence[Prompt], images: ImageIndex) -> tuple[Dropped, ...]:
         """Training prompts to drop, in input order, with the first benchmark prompt each repeats.
@@ -206,23 +212,14 @@ class BenchmarkIndex:
             )
 
     def _occurrences(self, prompt: Prompt, index: int, images: ImageIndex) -> Iterator[Occurrence]:
-        problem = read_problem(prompt.question)
-        found = {
-            reference.index: reference
-            for key in problem.keys
-            for reference in self._by_numbers.get(key, ())
-        }
+        problem, answer = read_problem(prompt.question), answer_key(prompt)
+        found = self._candidates(problem, answer if prompt.images else None)
         if not found:
             return
-        text, answer = read_question(prompt.question), answer_key(prompt)
+        text = read_question(prompt.question)
         shingles = text.shingles
         for reference in (found[place] for place in sorted(found)):
             pictured = bool(prompt.images and reference.prompt.images)
-            # Most prompts with the same numbers share few words; they are passed over fast.
-            if not (pictured and answer == reference.answer) and (
-                word_overlap(problem, reference.problem)[0] < self._least_words
-            ):
-                continue
             if answers_conflict(answer, reference.answer):
                 continue
             same_names = text.symbols == reference.text.symbols
@@ -247,6 +244,27 @@ class BenchmarkIndex:
                 yield Occurrence(
                     prompt=index, benchmark=reference.index, rule=rule, shared=shared, bits=bits
                 )
+
+    def _candidates(self, problem: ProblemText, answer: str | None) -> dict[int, _Reference]:
+        """Benchmark prompts with the same numbers that share enough words.
+
+        Of those with images all that have `answer`, too: a figure may be asked about otherwise.
+        """
+        found: dict[int, _Reference] = {}
+        for key in problem.keys:
+            shared = Counter(
+                reference.index
+                for word in problem.words or ("",)
+                for reference in self._by_word.get((key, word), ())
+            )
+            for index, count in shared.items():
+                reference = self._references[index]
+                fewer = min(len(problem.words), len(reference.problem.words))
+                if count >= self._least_words * fewer:
+                    found[index] = reference
+            if answer is not None:
+                found |= {one.index: one for one in self._by_answer.get((key, answer), ())}
+        return found
 
     def _retold(self, problem: ProblemText, reference: _Reference) -> bool:
         return same_problem(reference.problem, problem) is not None
