@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from vasari.core.errors import StateError
 from vasari.model.config import load_config
@@ -41,6 +42,24 @@ def test_a_folder_without_weights_is_told_so(tiny_folder, tmp_path):
     )
     with pytest.raises(StateError, match=r"no weights \(model\.safetensors"):
         load_model(str(folder))
+
+
+@pytest.mark.parametrize("renamed", ["one", "all"])
+def test_weights_that_would_be_random_are_told(tiny_folder, tmp_path, renamed):
+    """Under other names than the model's, as another library or a trainer's wrapper saves them."""
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    first = next(name for name in weights if "down_proj" in name)
+    names = [first] if renamed == "one" else list(weights)
+    save_file(
+        {f"policy.{n}" if n in names else n: w for n, w in weights.items()},
+        path,
+        metadata={"format": "pt"},
+    )
+    with pytest.raises(StateError, match=r"lack \d+ of the model's weights .*random") as caught:
+        load_model(str(folder))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_file_is_no_model(tmp_path):

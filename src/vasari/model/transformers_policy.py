@@ -93,8 +93,12 @@ def load_model(path: str, *, dtype: str = "auto", attn_implementation: str | Non
     _require_weight_files(Path(path))
     kind = AutoModelForCausalLM if family.layout == "none" else AutoModelForImageTextToText
     try:
-        model = kind.from_pretrained(
-            path, dtype=dtype, attn_implementation=attn_implementation, trust_remote_code=False
+        model, report = kind.from_pretrained(
+            path,
+            dtype=dtype,
+            attn_implementation=attn_implementation,
+            trust_remote_code=False,
+            output_loading_info=True,
         )
     except ImportError as error:
         raise MissingExtraError(f"{path}: the model cannot be loaded: {one_line(error)}") from error
@@ -109,6 +113,7 @@ def load_model(path: str, *, dtype: str = "auto", attn_implementation: str | Non
         why = one_line(error)
         why = why if " " in why else f"its weights are damaged ({type(error).__name__} {why})"
         raise StateError(f"{path}: no model can be loaded from it: {why}") from error
+    _require_all_weights(path, sorted(report["missing_keys"]))
     # Under ZeRO-3 transformers also keeps the renaming rules that fitted no weight, and would save
     # weights under names that the source never had.
     model._weight_conversions = [
@@ -123,4 +128,14 @@ def _require_weight_files(folder: Path) -> None:
         raise StateError(
             f"{folder}: has a config.json and no weights (model.safetensors, or pytorch_model.bin);"
             " copy them too, or give the folder that has them"
+        )
+
+
+def _require_all_weights(path: str, missing: list[str]) -> None:
+    """Raise if weights were not in the files: transformers would have drawn them at random."""
+    if missing:
+        named = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        raise StateError(
+            f"{path}: its files lack {len(missing)} of the model's weights ({named}), which would"
+            " be random; give the folder that the model was saved to, with its own config.json"
         )
