@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
@@ -72,7 +73,7 @@ class ObservedReplayBuffer(ReplayBuffer):  # type: ignore[misc]
     def settle(self) -> None:
         """Wait until no prompt of a training batch is in flight."""
         super()._sync_metadata_from_transfer_queue()
-        since = 0.0
+        since = time.time()
         while self.pending_keys["train"] or self.running_keys["train"]:
             since = self._wait_for_next_poll("train", since)
             super()._sync_metadata_from_transfer_queue()
