@@ -138,7 +138,8 @@ def test_a_file_that_is_no_recipe_is_refused(refused, recipe, tmp_path, text, wo
 def test_a_recipe_that_is_not_there_is_refused(refused, tmp_path):
     assert (
         refused("train", tmp_path / "nothing.yaml")
-        == f"recipe {tmp_path}/nothing.yaml: No such file or directory"
+        == f"recipe {tmp_path}/nothing.yaml: No such file or directory; `vasari recipe` lists those"
+        " that ship, and writes one here"
     )
 
 

@@ -88,7 +88,8 @@ def test_stages_of_ones_own_follow_the_place_that_they_name(recipe, own_module):
 
 
 # Digests of what each stage's folder is known by, as the version before this tuple wrote them: a
-# run that it left must go on, and no answer be asked for again.
+# run that it left must not ask a model again. `sft select`, which asks none, has since got the
+# bounds of sources' solutions.
 WRITTEN_BEFORE = json.loads((Path(__file__).parent / "stage_settings.json").read_text())
 
 

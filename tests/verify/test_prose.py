@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.verify import extract, verify_answer
+from vasari.verify import phrases, verify_answer
 from vasari.verify.prose import stated_option
 from vasari.verify.prose_numbers import number_in, stated_number
 from vasari.verify.questions import options_in_question
@@ -165,5 +165,5 @@ def test_only_percent_beside_the_answer_makes_percent_the_unit():
 )
 def test_phrases_are_found_from_the_end_as_from_the_start(pieces):
     text = " ".join(pieces)
-    wanted = [match.span() for match in reversed(list(extract._PHRASE.finditer(text)))]
-    assert [match.span() for match in extract._phrases_from_the_end(text)] == wanted
+    wanted = [match.span() for match in reversed(list(phrases._PHRASE.finditer(text)))]
+    assert [match.span() for match in phrases._phrases_from_the_end(text)] == wanted
