@@ -167,3 +167,30 @@ def test_phrases_are_found_from_the_end_as_from_the_start(pieces):
     text = " ".join(pieces)
     wanted = [match.span() for match in reversed(list(phrases._PHRASE.finditer(text)))]
     assert [match.span() for match in phrases._phrases_from_the_end(text)] == wanted
+
+
+@given(
+    st.lists(st.sampled_from("ABCD"), min_size=2, max_size=6).filter(lambda row: len({*row}) > 1)
+)
+def test_a_numbered_list_of_different_letters_states_none_of_them(row):
+    lines = [f"{place}. {letter}" for place, letter in enumerate(row, start=1)]
+    for text in (", ".join(lines), "\n".join(lines), "We see:\n" + "\n".join(lines)):
+        for answer in "ABCD":
+            assert verify_answer(text, answer, COLOURS).outcome.value != "correct"
+            assert verify_answer(text, answer, kind="choice").outcome.value != "correct"
+
+
+@given(fillers, st.sampled_from("ABCD"), st.sampled_from("ABCD"))
+def test_a_first_sentence_with_label_and_text_counts_before_words_behind_it(
+    filler, said, mentioned
+):
+    text, other = COLOURS["ABCD".index(said)], COLOURS["ABCD".index(mentioned)]
+    response = f"The paint of the wall is ({said}) {text}. We look at {filler}. Beside it is {other} paint."
+    assert stated_option(response, COLOURS) == said
+
+
+@pytest.mark.parametrize("quotes", ["''", '""', "\u2018\u2019", "\u201c\u201d"])
+def test_quoted_numbers_are_numbers(quotes):
+    left, right = quotes
+    sentence = f"So it is {left}7{right} - {left}3{right} = {left}4{right}."
+    assert number_in(sentence) == "4"

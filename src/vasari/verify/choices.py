@@ -7,13 +7,14 @@ import re
 from collections.abc import Sequence
 
 from vasari.verify.lists import split_items
-from vasari.verify.normalise import normalise
+from vasari.verify.normalise import loosen, normalise
 from vasari.verify.options import (
     LETTERS,
     letters_by_formula,
     letters_by_value,
     letters_by_words,
     letters_of_text,
+    option_words,
 )
 
 _LETTER = r"[A-Za-z]"
@@ -34,6 +35,7 @@ _SEVERAL = re.compile(
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"[,;\n]|[.:](?=\s|\Z)")
+_SAID = re.compile(r"\b(?:is|are|was|were)\s([^,;.\n]{1,80})\.?\s*\Z")
 _MAX_LISTED = 64
 _MAX_KEPT = 256
 _LABEL_BEHIND = re.compile(r"(\S.*?)\s?[(\[]([A-Za-z])[)\]]", re.DOTALL)
@@ -188,6 +190,14 @@ def _agrees(match: re.Match[str], choices: Sequence[str]) -> bool:
     )
 
 
+def _ends_in_own(rest: str, letter: str, choices: Sequence[str] | None) -> bool:
+    """Whether the text after a label ends in the words of the label's own option."""
+    if not choices or letter not in LETTERS[: len(choices)]:
+        return False
+    own = option_words(tuple(choices))[LETTERS.index(letter)]
+    return f" {loosen(normalise(rest))}".endswith(f" {own}")
+
+
 def _labelled(match: re.Match[str], choices: Sequence[str] | None) -> frozenset[str]:
     letter = (match.group(1) or match.group(2)).upper()
     rest = match.group("rest")
@@ -203,6 +213,10 @@ def _labelled(match: re.Match[str], choices: Sequence[str] | None) -> frozenset[
     named = letters_of_text(rest, choices)
     if not named and not others:
         named = letters_of_text(_CLAUSE.split(rest, maxsplit=1)[0], choices)
+    if not named and not others and not _ends_in_own(rest, letter, choices):
+        # "B. The time shown is ten" names the option with that text too.
+        said = _SAID.search(normalise(rest))
+        named = letters_of_text(said.group(1), choices) if said else named
     if named:
         if letter in named:
             return frozenset(letter)

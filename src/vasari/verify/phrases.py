@@ -31,6 +31,7 @@ _INLINE_LABEL = re.compile(r"(?:(?<=\s)|(?<=\()|\A)([A-Z])(?:[.)]\s|(?=\s+\d[.)]
 _LISTED_LINE = re.compile(
     r"\s*(?:[-*•]\s+|\d{1,2}[.)]\s+)?(?:(?:[(\[][A-Z][)\]]|[A-Z][.:)])(?:\s+\S.*)?|[A-Z])\s*"
 )
+_LETTER_ROW = re.compile(r"[A-Za-z](?:\.\s[A-Za-z])+\b\.?(?=\s*(?:\n|\Z))")
 _HINTS = (
     "answer", "option", "choice", "solution", "result", "antwort", "lösung", "réponse",
     "respuesta", "resposta", "risposta", "ответ", "答", "####", "ans",
@@ -62,8 +63,8 @@ def stated_after_phrase(text: str) -> str | None:
             corrected := CORRECTED.search(rest)
         ) is not None and corrected.start() < _MAX_TO_CORRECTION:
             return rest[corrected.end() :]
-        labelled = _LABELLED_ITEMS.match(rest)
-        stated = labelled.group() if labelled else _formula_at_start(rest)
+        several = _LABELLED_ITEMS.match(rest) or _LETTER_ROW.match(rest)
+        stated = several.group() if several else _formula_at_start(rest)
         if stated is None:
             end = _SENTENCE_END.search(rest)
             stated = rest[: end.start()] if end else rest

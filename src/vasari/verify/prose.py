@@ -12,15 +12,22 @@ from collections.abc import Sequence
 from vasari.verify.choices import named_letters
 from vasari.verify.normalise import loosen, normalise
 from vasari.verify.options import LETTERS, letters_of_text, option_words
-from vasari.verify.prose_numbers import number_in
+from vasari.verify.prose_numbers import formula_in, number_in
 from vasari.verify.prose_patterns import (
     AND_ANOTHER,
+    AS_CAUSE,
     BECAUSE,
     BOLD,
     BREAK,
     CLAUSE_END,
+    CONCLUDES,
+    CONDITION,
+    CROSSED_OUT,
     DECLINES,
     DOUBTS,
+    FIRST_ITEM,
+    ITEM_LETTER,
+    LABEL_AND_WORDS,
     LABEL_AT_START,
     LABEL_IN_LINE,
     LABELLED_LINE,
@@ -33,6 +40,7 @@ from vasari.verify.prose_patterns import (
     NEGATED,
     NEGATES,
     NOT,
+    NUMBERED_ITEM,
     REJECTS,
     SPOKEN,
     SPOKEN_AT_END,
@@ -60,6 +68,8 @@ def stated_option(text: str, choices: Sequence[str] | None) -> str | None:
     marked = [match for match in MARKED.finditer(tail) if not REJECTS.search(match.group())]
     if marked:
         return next(group for group in marked[-1].groups() if group)
+    if _numbers_letters(tail):
+        return None
     last = LAST_LINE.search(tail)
     if last:
         return last.group(1)
@@ -72,13 +82,26 @@ def stated_option(text: str, choices: Sequence[str] | None) -> str | None:
         return opened or None
     if plain != tail:
         head, tail = plain[:MAX_TAIL_CHARS], plain
+    labelled = _labelled_at_first(head, choices)
     for sentence in likely_sentences(head, tail):
         letter = _named_in(sentence, choices)
         if letter:
-            return letter
+            by_letter = LETTER_NAMED.search(sentence) or CONCLUDES.match(sentence)
+            return letter if by_letter or not labelled else labelled
         if DECLINES.search(sentence):
             return None
     return _denial(head, choices)
+
+
+def _numbers_letters(text: str) -> bool:
+    """Whether a text ends in a numbered list whose items give different letters: "1. a, 2. e"."""
+    first = FIRST_ITEM.search(text)
+    items = NUMBERED_ITEM.split(text[first.start() :])[1:] if first else []
+    if len(items) < 2 or "\n" in items[-1].strip():
+        return False
+    given = [ITEM_LETTER.search(item.strip()) for item in items]
+    letters = {(match.group(1) or match.group(2)).upper() for match in given if match}
+    return all(given) and len(letters) > 1
 
 
 def _without_lists(text: str, choices: Sequence[str] | None) -> str:
@@ -155,6 +178,8 @@ def _bare(text: str) -> tuple[str, ...]:
 
 def _opening(head: str, choices: Sequence[str] | None) -> str | None:
     """The label, or the yes or no, that a response begins with; "" when they contradict."""
+    if CROSSED_OUT.match(head):
+        return None
     head = re.sub(r"^\W*\d{1,2}[.)]\s+", "", head)
     label = LABEL_AT_START.match(head)
     letter = next((group for group in label.groups() if group), "").upper() if label else ""
@@ -185,6 +210,20 @@ def _denial(head: str, choices: Sequence[str] | None) -> str | None:
     return next(iter(named_letters("no", choices))) if denies else None
 
 
+def _labelled_at_first(head: str, choices: Sequence[str] | None) -> str | None:
+    """The letter of a first sentence that ends in "is (B)" and the words of option B, else None.
+
+    What a later sentence mentions in its words, without concluding, does not outweigh it.
+    """
+    first = BREAK.split(head.strip(), maxsplit=1)[0]
+    match = LABEL_AND_WORDS.search(first)
+    if match is None or not choices or declines(first) or REJECTS.search(first):
+        return None
+    letter = match.group(1)
+    agrees = letter in letters_of_text(match.group(2), choices)
+    return letter if agrees and not _is_denied(first, match.start(1)) else None
+
+
 def _named_in(sentence: str, choices: Sequence[str] | None) -> str | None:
     if DOUBTS.search(sentence):
         return None
@@ -194,7 +233,7 @@ def _named_in(sentence: str, choices: Sequence[str] | None) -> str | None:
     named = {
         letter
         for match in LETTER_NAMED.finditer(sentence)
-        for letter in _with_others(sentence, match)
+        for letter in _with_others(sentence, match, choices)
     }
     at_end = LETTER_AT_END.search(sentence) or (
         THING_NAMED.search(sentence) if _are_letters(choices) else None
@@ -222,11 +261,16 @@ def _named_in(sentence: str, choices: Sequence[str] | None) -> str | None:
     )
 
 
-def _with_others(sentence: str, match: re.Match[str]) -> list[str]:
-    """The letter that a match names and those that are joined to it; none if it is denied."""
+def _with_others(sentence: str, match: re.Match[str], choices: Sequence[str] | None) -> list[str]:
+    """The letter that a match names, those joined to it, and that of an option's text before it.
+
+    None if it is denied. "900 (E)" names two options where 900 is another one's text.
+    """
     if _is_denied(sentence, match.start()):
         return []
     letters, end = [match.group(1) or match.group(2)], match.end()
+    before = letters_of_text(sentence[: match.start()].strip(), choices)
+    letters += [] if letters[0] in before else sorted(before)
     while (more := AND_ANOTHER.match(sentence, end)) is not None:
         letters.append(more.group(1))
         end = more.end()
@@ -256,13 +300,15 @@ def _option_mentioned(sentence: str, choices: Sequence[str], *, declined: bool) 
     ]
     cut = BECAUSE.search(sentence)
     clauses = (sentence, sentence[: cut.start()]) if cut else (sentence,)
+    if condition := CONDITION.match(sentence):
+        clauses = (*clauses, sentence[condition.end() :])
     for clause in clauses:
         found = _mentions(clause, options)
         if len(found) == 1:
             return found[0]
     if found:
         return None
-    number = number_in(sentence)
+    number = number_in(sentence) or formula_in(sentence)
     letters = named_letters(number, choices) if number else frozenset()
     return next(iter(letters)) if len(letters) == 1 else None
 
@@ -278,11 +324,18 @@ def _mentions(clause: str, options: list[tuple[str, str]]) -> list[str]:
         place = text.find(f" {option} ")
         if place >= 0 and _OPERATOR.match(text, place + len(option) + 2):
             continue  # "2x" in "2x + 1".
+        if place >= 0 and _is_subject(text, place, len(option)):
+            continue
         if place >= 0:
             if not NOT.search(text[max(0, place - 30) : place + 1]):
                 found.append(letter)
             text = text.replace(f" {option} ", "  #  ")
     return found
+
+
+def _is_subject(text: str, place: int, length: int) -> bool:
+    """Whether an option's words open a sentence as a cause: "The decrease in ferns affects"."""
+    return place == 0 and bool(AS_CAUSE.match(text, length + 1))
 
 
 def _plain(sentence: str) -> str:

@@ -7,6 +7,7 @@ import re
 from vasari.verify.normalise import DOLLAR, normalise
 from vasari.verify.numbers import parse_number
 from vasari.verify.prose_patterns import (
+    BLANK,
     BOLD,
     BOUND,
     BRACKETED,
@@ -16,11 +17,13 @@ from vasari.verify.prose_patterns import (
     COPULA,
     DATES,
     DECLINES,
+    DESCRIBES,
     DOUBTS,
     EQUATED,
     FIRST_WORD,
     FORMULA_SIGNS,
     FORMULA_STARTS,
+    IN_TOTAL,
     JOINT,
     LABELS,
     LEFT_SIDE,
@@ -29,8 +32,11 @@ from vasari.verify.prose_patterns import (
     NOT,
     NUMERAL,
     OF_THE_ANSWER,
+    QUOTED_NUMBER,
     REASON,
     RESULT,
+    SUMS_UP,
+    TABLE_LINE,
     UNFINISHED,
     VERB,
     WORDS,
@@ -43,6 +49,9 @@ from vasari.verify.words import words_value
 MAX_LOOSE_NUMERALS = 4
 """Most numbers in a sentence from which one is chosen; a sentence with more is a list."""
 
+MIN_TABLE_LINES = 3
+"""Fewest numbered lines, with a name and a number each, that are a table and no answer."""
+
 MAX_UNIT_WORDS = 4
 """Words behind a number among which its scale and its unit are."""
 
@@ -54,11 +63,26 @@ def stated_number(text: str) -> str | None:
     """Return the number that plain sentences give as the answer, such as "12" or "5%", or None."""
     if UNFINISHED.search(text[-60:]):
         return None
+    text = _without_table(text)
     for sentence in likely_sentences(text[:MAX_TAIL_CHARS], text[-MAX_TAIL_CHARS:]):
         stated = _read(sentence)
         if stated is not None:
             return stated or None
     return None
+
+
+def _without_table(text: str) -> str:
+    """A text without the numbered lines "2. pears: 4" that it ends in, unless they sum up."""
+    lines = text.rstrip().splitlines()
+    rows = [TABLE_LINE.fullmatch(line) for line in lines]
+    start = len(rows)
+    while start and rows[start - 1]:
+        start -= 1
+    found = [row for row in rows[start:] if row]
+    different = len({row.group("number") for row in found}) > 1
+    if len(found) < MIN_TABLE_LINES or not different or SUMS_UP.search(found[-1].group("of")):
+        return text
+    return "\n".join(lines[:start])
 
 
 def number_in(sentence: str) -> str | None:
@@ -76,7 +100,10 @@ def _read(sentence: str) -> str | None:
     """The number that a sentence gives; "" if it gives none on purpose; None if it has none."""
     if DECLINES.search(sentence) or UNFINISHED.search(sentence[-60:]) or DOUBTS.search(sentence):
         return ""
-    sentence = _without_asides(normalise(BOLD.sub(" ", sentence)))
+    if BLANK.search(sentence):
+        return None
+    sentence = QUOTED_NUMBER.sub(r"\2", BOLD.sub(" ", sentence))
+    sentence = _without_asides(normalise(sentence))
     if reason := REASON.search(sentence):
         sentence = sentence[: reason.end()]
     for start in _clause_starts(sentence):
@@ -246,10 +273,13 @@ def _main(sentence: str, numerals: list[re.Match[str]]) -> re.Match[str] | None:
         if EQUATED.search(sentence[max(0, numeral.start() - 60) : numeral.start()])
     ]
     if given:
-        return given[-1] if equated else given[0]
+        total = IN_TOTAL.search(sentence[: given[-1].start()])
+        return given[-1] if equated or total else given[0]
     if len(numerals) > 1 and JOINT.fullmatch(sentence[numerals[0].end() : numerals[1].start()]):
         return None
     if len(numerals) > MAX_LOOSE_NUMERALS:
+        return None
+    if DESCRIBES.search(sentence[: numerals[0].start()]):
         return None
     if len(numerals) == 1 or not sentence[: numerals[0].start()].strip(" *\"'("):
         return numerals[0]

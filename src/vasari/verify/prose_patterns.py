@@ -79,6 +79,16 @@ LABEL_AT_START = re.compile(
     r"(?:[(\[]\s?([A-Za-z])\s?[)\]]|([A-Z])(?:\s?[.:)](?=[\s\"'*]|\Z)|\s[-\u2013](?=\s))|"
     r"([A-Z])(?=,?\s+[(\[]|,\s(?!(?:and\s)?[A-Z]\b))|([A-Z])(?=[^\w#♯♭+^]{0,3}(?:\n|\Z)))",
 )
+LABEL_AND_WORDS = re.compile(r"\b(?:is|are)\s(?:option\s)?[(\[]([A-Z])[)\]]\s([^()\[\]]+?)\.?\s*\Z")
+FIRST_ITEM = re.compile(r"(?<!\S)1[.)]\s")
+NUMBERED_ITEM = re.compile(r"(?<!\S)\d{1,2}[.)]\s+")
+ITEM_LETTER = re.compile(r"\A([A-Z])(?=\s[-\u2013]\s|[.):]\s)|(?<![^\W_])([A-Za-z])[\W_]{0,3}\Z")
+"""The letter that opens or ends an item of a list."""
+CROSSED_OUT = re.compile(r"\s*[\u2717\u2718\u2716\u274c\u274e]")
+AS_CAUSE = re.compile(
+    r" (?:in|of) [^,.]{1,60}? (?:(?:would|will|may|might|could|can) )?"
+    r"(?:affect|lead|cause|result|impact|mean)s?\b"
+)
 LIST_HEADING = re.compile(
     r"\W*(?:the )?(?:answer )?(?:choices|options)(?: are| given)?\W*", re.IGNORECASE
 )
@@ -214,6 +224,17 @@ DENIED_BEHIND = re.compile(
 BRACKETED = re.compile(r"\s?\([^()]*\d[^()]*\)")
 YEAR = re.compile(r"(?:1[5-9]|20)\d\d")
 DATES = re.compile(r"\b(?:in|of|since|from|year|until|during|after|before|by)\s\Z", re.IGNORECASE)
+BLANK = re.compile(r"(?:(?<=\s)|\A)_{2,}(?=[\s.,;:?!]|\Z)|\(_+\)")
+"""A gap of the question that is left open."""
+QUOTED_NUMBER = re.compile(r"(?<!\w)(['\"\u2018\u201c])(\d[\d.,]*)['\"\u2019\u201d](?!\w)")
+DESCRIBES = re.compile(r"\b(?:where|(?:at|in|for|on) which)\s", re.IGNORECASE)
+"""The opening of a clause that describes what was named before it."""
+IN_TOTAL = re.compile(r"\b(?:for|making) a total of\s\Z", re.IGNORECASE)
+TABLE_LINE = re.compile(r"\s*\d{1,2}[.)]\s+(?P<of>[^\d\n:=]{1,40}):\s*(?P<number>-?[\d.,]+)\s*")
+SUMS_UP = re.compile(
+    r"\b(?:total|sum|answer|result|altogether|mean|median|mode|range|average|difference)\b",
+    re.IGNORECASE,
+)
 LABELS = re.compile(
     r"\b(?:figure|step|object|table|question|image|bar|group|number|option|subject|set|part"
     r"|problem|no\.?)\s\Z",
