@@ -194,3 +194,19 @@ def test_quoted_numbers_are_numbers(quotes):
     left, right = quotes
     sentence = f"So it is {left}7{right} - {left}3{right} = {left}4{right}."
     assert number_in(sentence) == "4"
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        "or higher",
+        "or greater",
+        "or larger",
+        "cm or longer",
+        "or lower",
+        "years or older",
+        "at least",
+    ],
+)
+def test_a_bound_behind_the_number_is_not_the_number(bound):
+    assert verify_answer(f"The answer is 5 {bound}.", "5").outcome.value == "incorrect"

@@ -197,6 +197,8 @@ FORMULA_SIGNS = re.compile(
 WORDS = re.compile(r"(?<![\\a-zA-Z{])(?!(?:sqrt|sin|cos|tan|log|exp|pi|or|and)\b)[a-zA-Z]{3,}")
 CHANGED = re.compile(
     r"\s?(?:[a-z]+\s)?(?:or (?:more|fewer|less|so|above|below|over|under)"
+    r"|or (?:even )?(?:higher|greater|larger|bigger|lower|smaller|longer|shorter|older|younger)"
+    r"|at (?:least|most)"
     r"|and (?:up|above|over|below)"
     r"|more than|less than|fewer than|more(?=\W*\Z)|squared|cubed|plus|minus|times"
     r"|divided by|is wrong"
