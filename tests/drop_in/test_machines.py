@@ -103,6 +103,7 @@ def left(out: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.heavy
 def test_two_machines_train_what_two_processes_of_one_do(recipe, tmp_path):
     one = together(training(recipe, tmp_path / "one"), processes=2)
     two = together(*[training(recipe, tmp_path / "two")] * 2)
@@ -123,6 +124,7 @@ def test_another_recipe_on_one_machine_is_named(recipe, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.heavy
 def test_a_recipe_that_is_missing_on_one_machine_ends_both(recipe, tmp_path):
     absent = tmp_path / "absent.yaml"
     lines = errors(together(training(recipe, tmp_path), training(absent, tmp_path)))
@@ -130,11 +132,13 @@ def test_a_recipe_that_is_missing_on_one_machine_ends_both(recipe, tmp_path):
     assert sum(f"on {HOST}: " in line for line in lines) == 1
 
 
+@pytest.mark.heavy
 def test_a_folder_that_is_not_shared_is_named(recipe, tmp_path):
     ended = together(training(recipe, tmp_path / "a"), training(recipe, tmp_path / "b"))
     assert all("--out must be on a disk that all machines share" in e for e in errors(ended))
 
 
+@pytest.mark.heavy
 def test_other_data_in_a_script_with_trl_are_named(text_folder, tmp_path):
     told = {"model": str(text_folder), "out": str(tmp_path), "trainer": "ours"}
     config = {"per_device_train_batch_size": 8}
