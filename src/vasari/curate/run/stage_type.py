@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vasari.core.plugins import allowed_plugins
+from vasari.core.progress import silent
 from vasari.core.records import Prompt
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.models import Models
@@ -34,7 +35,7 @@ class Given:
     """Folder that the recipe's paths are relative to."""
     models: Models | None = None
     """The models that stages ask; None in a process that asks none."""
-    prepared: Callable[[int, int], None] = lambda *_: None
+    prepared: Callable[[int, int], None] = silent
     """Called while a decision is made from all shards: how many rows were read, of how many."""
     plugins: tuple[str, ...] = dataclasses.field(default_factory=allowed_plugins)
     """Packages that the command line allowed the recipe to import."""
