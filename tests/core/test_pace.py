@@ -2,6 +2,10 @@
 earlier run, and that takes longer and longer."""
 
 import math
+import os
+import pty
+import subprocess
+import sys
 
 import pytest
 
@@ -57,6 +61,33 @@ def test_the_time_left_is_within_a_factor_of_two(work, done):
 def test_what_was_done_before_does_not_mislead_for_long(work, done):
     left, truly = told(work, done)
     assert truly / 2 <= left <= truly * 2
+
+
+@pytest.mark.parametrize("done", [0.4, 0.7])
+@pytest.mark.parametrize("work", [begun_before, longer_and_longer])
+def test_the_time_left_does_not_depend_on_how_often_it_was_told(work, done):
+    often, scale = Pace(0.0), 100
+    for unit in range(1, int(done * TOTAL * scale) + 1):
+        often.tell(work(unit / scale), unit)
+    left = often.seconds_left(work(done * TOTAL), TOTAL * scale)
+    assert left == pytest.approx(told(work, int(done * TOTAL))[0], rel=0.05)
+
+
+def test_a_terminal_shows_how_much_is_done_and_the_time_left():
+    code = "from vasari.core.progress import stage\nwith stage('read') as tell: tell(3, 7)"
+    ours, theirs = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-c", code],
+        stderr=theirs,
+        check=True,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )
+    shown = os.read(ours, 100_000).decode()
+    os.close(theirs)
+    os.close(ours)
+    assert "3/7" in shown
+    assert "about 0 s left" in shown
+    assert "read: done in 0 s" in shown
 
 
 def test_nothing_is_told_before_anything_is_done():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 
@@ -12,7 +13,6 @@ pytest.importorskip("aiohttp")
 from vasari.curate.recipe import load_curation
 from vasari.curate.run.job import curate, dry_run
 from vasari.curate.run.pipeline import _Onward
-from vasari.curate.run.stages import STAGES
 
 
 def forecast(path, out="out"):
@@ -77,11 +77,9 @@ def test_a_stage_that_was_stopped_is_forecast_by_what_it_has_seen(
     assert 0 < found.expected["sft.annotate"] < 120 * 2
 
 
-def told(stage, sizes, rounds, steps):
+def told(sizes, rounds, steps):
     lines = []
-    onward = _Onward(
-        lambda done, total, note="": lines.append((done, total)), stage, sum(sizes), rounds
-    )
+    onward = _Onward(lambda done, total, note="": lines.append((done, total)), sum(sizes), rounds)
     for size in sizes:
         onward.begin(size)
         for done, total in steps:
@@ -91,21 +89,29 @@ def told(stage, sizes, rounds, steps):
 
 
 def test_progress_never_goes_back_and_counts_rounds_by_their_answers():
-    validity = next(stage for stage in STAGES if stage.name == "validity")
-    steps = [(1, 4), (4, 4), (1, 10), (10, 10)]
-    lines = told(validity, [40, 40], [6, 2], steps)
+    lines = told([40, 40], [6, 2], [(1, 4), (4, 4), (1, 10), (10, 10)])
     assert [done for done, _ in lines] == [8, 30, 31, 40, 40, 48, 70, 71, 80, 80]
     assert {total for _, total in lines} == {80}
 
 
-def test_a_stage_that_reads_all_first_tells_so():
-    near = next(stage for stage in STAGES if stage.name == "near_duplicates")
-    lines = []
-    onward = _Onward(lambda done, total, note="": lines.append(done), near, 100, [1])
-    for done in (0, 500, 1000):
-        onward.prepared(done, 1000)
-    for _ in range(2):
-        onward.begin(50)
-        onward.end()
-    share = near.prepares
-    assert lines == [0, round(50 * share), round(100 * share), round(100 - 50 * (1 - share)), 100]
+def test_the_search_for_near_duplicates_tells_its_reading_and_comparing_before_the_shards(
+    tmp_path, write_recipe, teach, rows, write_source, known
+):
+    folder = write_source(tmp_path / "data", rows(90))
+    path = write_recipe(teach(known(folder)), shard_rows=30)
+    lines = {}
+
+    @contextlib.contextmanager
+    def show(name):
+        lines[name] = []
+        yield lambda done, total, note="": lines[name].append((done, total))
+
+    recipe = load_curation(path)
+    dry_run(recipe, base=tmp_path, root=tmp_path / "out", show=show)
+    found = lines["near duplicates"]
+    # All 90 are read; comparing takes its time, and then the writing of three shards.
+    done = [done for done, _ in found]
+    assert (done[0], found[-1]) == (90, (done[-1], done[-1]))
+    assert done == sorted(done)
+    assert done[-4] < done[-3] < done[-2] < done[-1]
+    assert found[0][1] > 90, found

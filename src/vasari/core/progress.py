@@ -15,9 +15,12 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 15.0
 _MOST_NOTES = 400
@@ -51,6 +54,10 @@ class Pace:
     def tell(self, now: float, done: float) -> None:
         """Note that so much is done at a time in seconds; earlier notes of more are forgotten."""
         while len(self._seen) > 1 and self._seen[-1][1] > done:
+            self._seen.pop()
+        # By time, for a thousand notes of the last second would leave none of the first hour.
+        apart = (now - self._seen[0][0]) / _MOST_NOTES
+        if len(self._seen) > 2 and now - self._seen[-2][0] < apart:
             self._seen.pop()
         self._seen.append((now, done))
         if len(self._seen) > _MOST_NOTES:
@@ -110,27 +117,37 @@ def stage(name: str) -> Iterator[Tell]:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
+        pace = Pace(started)
         with Progress(
             *columns,
-            TextColumn("{task.fields[left]}"),
+            _LeftColumn(pace),
             TextColumn("{task.fields[note]}"),
             console=console,
             transient=True,
         ) as bar:
-            task = bar.add_task(name, total=None, note="", left="")
-            pace = Pace(started)
+            task = bar.add_task(name, total=None, note="")
 
             def show(done: int, total: int, note: str = "") -> None:
-                now = time.monotonic()
-                pace.tell(now, done)
-                left = pace.seconds_left(now, total)
-                told = "" if left is None else f"about {_spell(left)} left"
-                bar.update(task, completed=done, total=total, note=note, left=told)
+                pace.tell(time.monotonic(), done)
+                bar.update(task, completed=done, total=total, note=note)
 
             yield show
     else:
         yield _Lines(name)
     console.print(f"{name}: done in {_spell(time.monotonic() - started)}", highlight=False)
+
+
+class _LeftColumn(ProgressColumn):
+    """The time left, estimated when it is shown and not whenever something is done."""
+
+    def __init__(self, pace: Pace) -> None:
+        super().__init__()
+        self._pace = pace
+
+    def render(self, task: Task) -> Text:
+        """Return the time left of a task, in words; nothing before anything is done."""
+        left = self._pace.seconds_left(time.monotonic(), task.total or 0.0)
+        return Text("" if left is None else f"about {_spell(left)} left")
 
 
 class _Lines:
@@ -144,8 +161,10 @@ class _Lines:
     def __call__(self, done: int, total: int, note: str = "") -> None:
         now = time.monotonic()
         self._pace.tell(now, done)
+        if now - self._last < SECONDS_BETWEEN_LINES:
+            return
         left = self._pace.seconds_left(now, total)
-        if now - self._last < SECONDS_BETWEEN_LINES or left is None:
+        if left is None:
             return
         self._last = now
         sys.stderr.write(

@@ -57,8 +57,9 @@ CHECK = Stage(name="check", key="checks", title="checked", make=_check, spread=T
 
 
 def _near_duplicates(settings: DuplicateSettings, given: Given, before: Sequence[Path]) -> Decide:
-    texts, starts = TextRows(before, seen=given.prepared), row_starts(before)
-    dropped = {drop.index: drop for drop in near_duplicates(texts, texts.images, settings)}
+    texts, starts = TextRows(before), row_starts(before)
+    found = near_duplicates(texts, texts.images, settings, tell=given.prepared)
+    dropped = {drop.index: drop for drop in found}
 
     def decide(shard: Shard) -> StageResult:
         first = starts[shard.number]
@@ -77,7 +78,6 @@ NEAR_DUPLICATES = Stage(
     key="duplicates",
     title="near-duplicates",
     make=_near_duplicates,
-    prepares=0.7,
     place="near_duplicates",
 )
 

@@ -29,6 +29,9 @@ from vasari.curate.stage import check_result
 Show = Callable[[str], AbstractContextManager[Tell]]
 """Function that shows the progress of the stage with the given name."""
 
+_WRITING = 0.25
+"""Time to write a prepared row's shard, for each row, in readings of a row."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
@@ -156,7 +159,7 @@ class Run:
         sizes = np.diff(row_starts(parts)).tolist()
         todo = [number for number in range(len(parts)) if not folder.has(number)]
         # Of what this run has to do; what an earlier one did says nothing about the time left.
-        onward = _Onward(tell, stage, sum(sizes[number] for number in todo), self._weights(stage))
+        onward = _Onward(tell, sum(sizes[number] for number in todo), self._weights(stage))
         given = dataclasses.replace(self.given, prepared=onward.prepared)
         decide = stage.decision(given, parts) if todo else None
         for number in todo:
@@ -205,14 +208,15 @@ def _finish(name: str, folder: StageFolder, shard: Shard, decide: Decide, root: 
 class _Onward:
     """Progress of a stage over shards, in rows: preparation and rounds count by their time."""
 
-    def __init__(self, tell: Tell, stage: Stage, total: int, rounds: Sequence[int]) -> None:
-        self._tell, self._total, self._prepares = tell, total, stage.prepares
+    def __init__(self, tell: Tell, total: int, rounds: Sequence[int]) -> None:
+        self._tell, self._total, self._prepared = tell, total, 0
         self._rounds = [one / sum(rounds) for one in rounds]
         self._done = self._size = self._round = self._last = 0
 
-    def prepared(self, done: int, total: int) -> None:
-        """Tell how much of the preparation is done."""
-        self._tell(round(self._prepares * self._total * done / max(total, 1)), self._total)
+    def prepared(self, done: int, total: int, note: str = "") -> None:
+        """Tell how much of the preparation is done, in readings of a row."""
+        self._prepared = total
+        self._tell(done, total + round(_WRITING * self._total), note)
 
     def begin(self, size: int) -> None:
         """Begin a shard of so many rows."""
@@ -233,8 +237,9 @@ class _Onward:
         self._show(self._done)
 
     def _show(self, rows: float) -> None:
-        rest = 1.0 - self._prepares
-        self._tell(round(self._prepares * self._total + rest * rows), self._total)
+        each = _WRITING if self._prepared else 1.0
+        whole = self._prepared + round(each * self._total)
+        self._tell(self._prepared + round(each * rows), whole)
 
 
 def _shard_work(

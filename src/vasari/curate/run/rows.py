@@ -44,7 +44,6 @@ _SCHEMA = pa.schema(
     metadata={"vasari_rows": str(ROW_SCHEMA)},
 )
 _TEXT_COLUMNS = ("id", "question", "answer", "choices", "category", "images.list.element.hash")
-_ROWS_A_NOTE = 1000
 _ROWS_TOGETHER = 100_000
 """Of shards that are held: many small buffers take twice the memory of few large ones."""
 GROUPS: tuple[str, ...] = ("source", "domain", "licence")
@@ -213,15 +212,11 @@ class PromptRows(_ShardedRows):
 class TextRows(_ShardedRows):
     """Sequence of the prompts of many shards, with all texts in memory and images as hashes.
 
-    `seen` is told how far the rows were read. Memory: the text itself and about 20 bytes a row. An
-    image is stood in for by a reference that
+    Memory: the text itself and about 20 bytes a row. An image is stood in for by a reference that
     leads nowhere; `images` has the hashes.
     """
 
-    def __init__(
-        self, paths: Sequence[Path], *, seen: Callable[[int, int], None] = lambda *_: None
-    ) -> None:
-        self._seen, self._furthest = seen, -1
+    def __init__(self, paths: Sequence[Path]) -> None:
         self._tables: list[pa.Table] = []
         pending: list[pa.Table] = []
         known: dict[bytes, int] = {}
@@ -261,14 +256,10 @@ class TextRows(_ShardedRows):
         )
 
     def _prompt(self, number: int, row: int) -> Prompt:
-        place = self._starts[number] + row
-        if place > self._furthest and place % _ROWS_A_NOTE == 0:
-            self._furthest = place
-            self._seen(place, len(self))
         columns = ("id", "question", "answer", "category", "choices")
         values = {name: self._tables[number].column(name)[row].as_py() for name in columns}
         choices = values.pop("choices")
-        images = (_SOMEWHERE,) * int(self._counts[place])
+        images = (_SOMEWHERE,) * int(self._counts[self._starts[number] + row])
         return Prompt(**values, choices=None if choices is None else tuple(choices), images=images)
 
 

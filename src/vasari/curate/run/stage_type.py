@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vasari.core.plugins import allowed_plugins
-from vasari.core.progress import silent
+from vasari.core.progress import Tell, silent
 from vasari.core.records import Prompt
 from vasari.curate.recipe import CurationRecipe
 from vasari.curate.run.models import Models
@@ -35,8 +35,9 @@ class Given:
     """Folder that the recipe's paths are relative to."""
     models: Models | None = None
     """The models that stages ask; None in a process that asks none."""
-    prepared: Callable[[int, int], None] = silent
-    """Called while a decision is made from all shards: how many rows were read, of how many."""
+    prepared: Tell = silent
+    """Called while a decision is made from all shards: how much of that is done, of how much, in
+    the time that reading a prompt takes."""
     plugins: tuple[str, ...] = dataclasses.field(default_factory=allowed_plugins)
     """Packages that the command line allowed the recipe to import."""
 
@@ -101,8 +102,6 @@ class Stage:
     """Requests to that model; None where only the stage itself knows them."""
     keeps: Callable[[Any, CurationRecipe], float] | None = None
     """Usual share of the prompts given that the stage keeps, for a forecast; None: all."""
-    prepares: float = 0.0
-    """Share of the stage's time that passes before its first shard, while `make` reads them all."""
     place: str | None = None
     """Name by which a recipe puts user-defined stages behind this one (`after`)."""
 
