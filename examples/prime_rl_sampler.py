@@ -103,7 +103,7 @@ class VarianceAwareTaskSampler:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what prime-rl keeps in `progress.pt`."""
+        """Return what prime-rl keeps in `progress.pt`: JSON values and plain arrays."""
         return {
             "sampler": self._sampler.state_dict(),
             "drawn": list(self._drawn),

@@ -120,6 +120,23 @@ def tokenizer() -> Any:
     return made
 
 
+def model_config() -> Any:
+    """Configuration of a Qwen2 of one thin layer over the tokenizer's words."""
+    from transformers import Qwen2Config
+
+    return Qwen2Config(
+        vocab_size=len(tokenizer()),
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        num_key_value_heads=1,
+        eos_token_id=END,
+        pad_token_id=PAD,
+        architectures=["Qwen2ForCausalLM"],
+    )
+
+
 def outcome(place: int, texts: Sequence[str], *, purpose: Any, batch: int) -> GroupOutcome:
     """A group as samplers see it: a reward of 1 for a correct rollout, 0 else."""
     prompt = prompts()[place]

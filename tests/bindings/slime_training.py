@@ -94,6 +94,11 @@ def record(args: Any, samples: list[list[Any]], data_source: Any) -> None:
     )
 
 
+async def graded(args: Any, sample: Any, **_: Any) -> float:
+    """Rewards of somebody else, none of which reaches a half (`--custom-rm-path`)."""
+    return 0.01 * len(sample.response)
+
+
 def drops_unanimous(args: Any, samples: list[Any], **_: Any) -> bool:
     """Keep groups whose rewards differ (`--dynamic-sampling-filter-path`)."""
     return len({sample.reward for sample in samples}) > 1

@@ -104,6 +104,7 @@ def test_the_sampler_observes_groups_that_a_filter_dropped(start):
     assert source.run.ledger.rollouts["train"] == 4 * scenario.PROMPTS_A_BATCH
     assert source.run.ledger.rollouts["discarded"] == 4 * (len(means) - scenario.PROMPTS_A_BATCH)
     assert output.metrics["rollout/ledger/rollouts/discarded"] >= 4 * dropped
+    assert output.metrics["rollout/trained_share"] == scenario.PROMPTS_A_BATCH / len(means)
 
 
 def test_refreshes_are_charged_as_such_and_do_not_train(start):
@@ -185,6 +186,22 @@ def test_images_are_shared_by_the_rollouts_of_a_prompt(start):
     assert len({id(sample.metadata) for sample in group}) == len(group)
 
 
+def test_a_resumed_training_says_which_settings_of_the_sampler_changed(start, caplog):
+    manager = start("vas")
+    manager.generate(0)
+    manager.save(0)
+    changed = scenario.SAMPLERS["vas"] | {"refresh_every": 9}
+    start("vas", at=1, vasari={"sampler": {"name": "vas", "settings": changed}})
+    assert "refresh_every was 4 and is 9" in caplog.text
+
+
+def test_rewards_that_all_read_as_wrong_are_told(start, caplog):
+    manager = start("uniform", custom_rm_path="slime_training.graded")
+    manager.generate(0)
+    assert "the rewards of the reward function differ, and all 16 of them read as" in caplog.text
+    assert caplog.text.count("--custom-rm-path") == 1
+
+
 class TestRefusals:
     def test_another_pool(self, start, tmp_path):
         manager = start("weighted_passes")
@@ -199,7 +216,7 @@ class TestRefusals:
         manager = start("weighted_passes")
         manager.generate(0)
         manager.save(0)
-        with pytest.raises(StateError, match="state is of sampler 'weighted_passes', not of"):
+        with pytest.raises(StateError, match=r"vasari_0\.npz: written with the sampler weighted_"):
             start("uniform", at=1)
 
     def test_no_state_of_a_sampler(self, start):

@@ -88,6 +88,24 @@ def test_the_length_limit_is_slime_s():
     assert rewarded(sample(tokens=[1] * 9, response_length=8), vasari=settings) == [-1.0]
 
 
+def of_short_texts(text):
+    """Says nothing of what is longer."""
+    return 1.0 if len(text) < 10 else None
+
+
+def test_a_rollout_of_which_a_reward_says_nothing_leaves_the_baseline():
+    silent, one, other = sample(), sample("12"), sample("13")
+    settings = {"rewards": ["accuracy", {"name": f"{__name__}:of_short_texts"}]}
+    assert rewarded(silent, one, other, vasari=settings) == [0.0, 2.0, 1.0]
+    assert [part.remove_sample for part in (silent, one, other)] == [True, False, False]
+    for part in (silent, one, other):
+        part.group_index = 0
+    without_deviation = arguments(grpo_std_normalization=False)
+    assert center_rewards(without_deviation, [silent, one, other])[1] == [0.0, 0.5, -0.5]
+    outcome = scored_group([silent, one, other], arguments()).outcome(0)
+    np.testing.assert_array_equal(outcome.rewards, [np.nan, 2.0, 1.0])
+
+
 def test_a_reward_that_is_not_known_is_refused():
     with pytest.raises(ConfigError, match="acuracy"):
         rewarded(sample(), vasari={"rewards": ["acuracy"]})

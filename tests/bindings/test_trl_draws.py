@@ -15,23 +15,13 @@ from vasari.verify import verify
 
 @pytest.fixture(scope="module")
 def text_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Folder with a random Qwen2 of one thin layer."""
+    """Folder with random weights of the scenario's model."""
     import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
+    from transformers import Qwen2ForCausalLM
 
-    config = Qwen2Config(
-        vocab_size=len(scenario.tokenizer()),
-        hidden_size=8,
-        intermediate_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=1,
-        num_key_value_heads=1,
-        eos_token_id=scenario.END,
-        pad_token_id=scenario.PAD,
-    )
     torch.manual_seed(3)
     folder = tmp_path_factory.mktemp("text")
-    Qwen2ForCausalLM(config).save_pretrained(str(folder))
+    Qwen2ForCausalLM(scenario.model_config()).save_pretrained(str(folder))
     return str(folder)
 
 

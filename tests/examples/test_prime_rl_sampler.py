@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-import pickle
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +11,7 @@ import pytest
 import scenario
 
 from vasari.core.errors import ConfigError, StateError
+from vasari.sample import load_state, save_state
 
 INTERFACE = {
     "__next__": ["self"],
@@ -88,14 +88,16 @@ def test_it_draws_what_the_bare_contract_draws(sampler_class):
 
 
 @pytest.mark.parametrize("name", ["vas", "progress", "weighted_passes"])
-def test_it_goes_on_from_its_state_in_the_middle_of_a_batch(sampler_class, name):
+def test_it_goes_on_from_its_state_in_the_middle_of_a_batch(sampler_class, tmp_path, name):
+    # prime-rl pickles whatever a sampler's state is; ours is JSON values and plain arrays.
     whole, script = made(sampler_class, name), scenario.Script()
     run(whole, script, 3)
     next(whole)
-    state, visits = pickle.dumps(whole.state_dict()), dict(script.visits)
+    save_state(tmp_path / "state.npz", whole.state_dict())
+    visits = dict(script.visits)
     expected = [next(whole).place for _ in range(3)] + run(whole, script, 4)
     resumed = made(sampler_class, name)
-    resumed.load_state_dict(pickle.loads(state))  # noqa: S301  (as prime-rl does with its own)
+    resumed.load_state_dict(load_state(tmp_path / "state.npz"))
     found = [next(resumed).place for _ in range(3)] + run(resumed, scenario.Script(visits), 4)
     assert found == expected
 

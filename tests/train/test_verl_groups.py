@@ -92,6 +92,16 @@ def test_evicted_groups_are_charged_as_discarded():
     assert metrics["vasari/batch"] == 0
 
 
+@pytest.mark.parametrize(("facts", "is_told"), [({}, True), ({"acc": 0.0}, False)])
+def test_scores_that_all_read_as_wrong_are_told_once(facts, is_told, caplog):
+    graded = [rollout(score, **facts) for score in (0.1, 0.3)]
+    groups = batch_of(Queue(a=graded, b=graded), "a", "b")
+    groups.observe({"a"})
+    groups.observe({"b"})
+    assert caplog.text.count("all 2 of them read as incorrect") == is_told
+    assert caplog.text.count("set vasari.verdict_from to a field") == is_told
+
+
 def test_the_next_batch_begins_with_no_group():
     groups = batch_of(Queue(a=[rollout()]), "a")
     groups.observe({"a"})

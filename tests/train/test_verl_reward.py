@@ -55,6 +55,18 @@ def test_a_reference_that_nobody_can_read_is_not_a_wrong_answer(reference):
     assert (found["score"], found["acc"]) == (0.0, 0.0)
 
 
+def of_short_texts(text):
+    """Says nothing of what is longer."""
+    return 1.0 if len(text) < 10 else None
+
+
+def test_a_rollout_of_which_a_reward_says_nothing_is_no_wrong_one():
+    rewards = ["accuracy", {"name": f"{__name__}:of_short_texts"}]
+    found = scores(WRITTEN, rewards=rewards)
+    assert (found["score"], found["acc"]) == (0.0, 0.0)
+    assert (found["verdict"], found["unverifiable"]) == ("unverifiable", 1.0)
+
+
 @pytest.mark.parametrize("extra", [None, {}, {"choices": None, "kind": None, "question": None}])
 def test_rows_of_other_tools_have_less(extra):
     assert scores("The answer is 7.", ground_truth="7", extra_info=extra)["score"] == 1.0

@@ -37,45 +37,35 @@ def cluster() -> Iterator[str]:
     paths = [str(source), str(HERE.parent / "bindings"), str(HERE)]
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)
     os.environ["OMP_NUM_THREADS"] = "1"
-    context: Any = None
-    while context is None:
-        try:
-            context = ray.init(
-                address="local",
-                # Logical ones: verl's and the transfer queue's actors ask for eight or so.
-                num_cpus=16,
-                num_gpus=0,
-                object_store_memory=100_000_000,
-                include_dashboard=False,
-                logging_level="warning",
-            )
-        except Exception as error:
-            # Ray gives its own processes half a minute, which a busy machine may not have.
-            if "timed out during startup" not in str(error):
-                raise
-            ray.shutdown()
+    context = _started(ray, attempts=5)
     yield context.address_info["address"]
     ray.shutdown()
 
 
+def _started(ray: Any, *, attempts: int) -> Any:
+    """Start Ray; it gives its own processes half a minute, which a busy machine may not have."""
+    try:
+        return ray.init(
+            address="local",
+            # Logical ones: verl's and the transfer queue's actors ask for eight or so.
+            num_cpus=16,
+            num_gpus=0,
+            object_store_memory=100_000_000,
+            include_dashboard=False,
+            logging_level="warning",
+        )
+    except Exception as error:
+        if attempts == 1 or "timed out during startup" not in str(error):
+            raise
+    ray.shutdown()
+    return _started(ray, attempts=attempts - 1)
+
+
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with the configuration of a small Llama and the scenario's tokenizer; no weights."""
-    from transformers import LlamaConfig
-
+    """Folder with the scenario's model configuration and tokenizer; no weights."""
     folder = tmp_path_factory.mktemp("model")
-    config = LlamaConfig(
-        vocab_size=len(scenario.tokenizer()),
-        hidden_size=8,
-        intermediate_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=1,
-        num_key_value_heads=1,
-        eos_token_id=scenario.END,
-        pad_token_id=scenario.PAD,
-        architectures=["LlamaForCausalLM"],
-    )
-    config.save_pretrained(str(folder))
+    scenario.model_config().save_pretrained(str(folder))
     scenario.tokenizer().save_pretrained(str(folder))
     return folder
 

@@ -10,22 +10,16 @@ import copy
 import logging
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vasari.core.errors import ConfigError, StateError
 from vasari.core.records import Draw, GroupOutcome, PromptIndices
-from vasari.sample import (
-    AllGate,
-    PromptSampler,
-    load_state,
-    make_sampler,
-    prompt_features,
-    save_state,
-)
-from vasari.sample.registry import takes_features
+from vasari.sample import AllGate, PromptSampler, load_state, prompt_features, save_state
 from vasari.slime.groups import INDEX, ROLE, index_of, number_of, prompts_of, scored_group
 from vasari.slime.saved import restored_group, saved_group
 from vasari.slime.settings import SLIMES_OWN_ROLLOUT, check_flags, settings_of, slime_module
@@ -33,6 +27,8 @@ from vasari.train.gated_batch import draw_for_gate
 from vasari.train.groups import ScoredGroup
 from vasari.train.loop import batch_metrics
 from vasari.train.run_state import RunState
+from vasari.train.trainer_arguments import sampler_from
+from vasari.train.verdicts import Doubt
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +67,7 @@ class VarianceAwareDataSource:
         self._lock = threading.RLock()
         self._next_group = 0
         self._next_sample = 0
+        self._doubt = Doubt("give the reward of --custom-rm-path a scale on which that holds")
         self._groups: list[ScoredGroup] = []
         """Observed groups of the present rollout."""
         self._numbers: list[int] = []
@@ -90,14 +87,12 @@ class VarianceAwareDataSource:
     def _sampler(self) -> PromptSampler:
         choice, args = self.settings.sampler, self.args
         prompts = prompts_of(self._pool)
-        given: dict[str, Any] = {"features": prompt_features(prompts)}
-        sampler = make_sampler(
-            choice.name,
-            num_prompts=len(prompts),
+        sampler = sampler_from(
+            {**choice.settings, "name": choice.name},
+            prompts,
             seed=args.rollout_seed if self.settings.seed is None else self.settings.seed,
             prompt_ids=[prompt.id for prompt in prompts],
-            **(given if takes_features(choice.name) else {}),
-            **choice.settings,
+            features=prompt_features,
         )
         num_due = sampler.num_rollouts_due if sampler.refresh_every else 0
         if (
@@ -157,11 +152,11 @@ class VarianceAwareDataSource:
             wanted = rollout_id + 1
             state = self._before if self._is_open or self.run.batch > wanted else None
             state = self._state() if state is None else state
-            if state["batch"] != wanted:
+            if state["run"]["batch"] != wanted:
                 logger.warning(
                     "the state after rollout %d is gone; what is saved is of rollout %d",
                     rollout_id,
-                    state["batch"] - 1,
+                    state["run"]["batch"] - 1,
                 )
             save_state(_path(self.args.save, rollout_id), state)
 
@@ -187,7 +182,7 @@ class VarianceAwareDataSource:
                     " true}}` to --custom-config-path to begin with a new one"
                 )
             try:
-                self._load(load_state(path))
+                self._load(load_state(path), path)
             except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
                 raise StateError(f"{path}: damaged: {type(error).__name__}: {error}") from error
 
@@ -207,6 +202,7 @@ class VarianceAwareDataSource:
         """Show the sampler the groups that were rolled out for it alone, and charge them."""
         with self._lock:
             self._observe(groups)
+            self.run.charge(groups)
             self._due = np.zeros(0, dtype=np.int64)
 
     def observe(self, groups: Sequence[list[Any]]) -> None:
@@ -220,6 +216,7 @@ class VarianceAwareDataSource:
         with self._lock:
             ordered = sorted(groups, key=number_of)
             scored = [scored_group(group, self.args) for group in ordered]
+            self._doubt.look_at("the reward function", _read_as_verdicts(scored))
             self.run.drawn.count(self._observe(scored))
             self._groups += scored
             self._numbers += [number_of(group) for group in ordered]
@@ -239,27 +236,21 @@ class VarianceAwareDataSource:
         """
         with self._lock:
             kept = {number_of(group) for group in trained}
-            for number, group in zip(self._numbers, self._groups, strict=True):
-                if number not in kept:
-                    self.run.ledger.move(
-                        "train",
-                        "discarded",
-                        rollouts=len(group.rollouts),
-                        tokens=group.num_tokens,
-                    )
+            groups = [
+                group if number in kept else replace(group, purpose="discarded")
+                for number, group in zip(self._numbers, self._groups, strict=True)
+            ]
+            self.run.charge(groups)
             # slime's own function ends all that it began; another may go on with it later.
             age = 0 if self.settings.rollout_function == SLIMES_OWN_ROLLOUT else 1
             over = [n for n, (_, at) in self._out.items() if self.run.batch - at >= age]
             for number in over:
                 del self._out[number]
-            numbers = (
-                batch_metrics(self.run, self._groups, num_generations=1) if self._groups else {}
-            )
+            numbers = batch_metrics(self.run, groups, num_generations=1) if groups else {}
             self._groups, self._numbers = [], []
             self.run.batch += 1
             self._is_open = False
-            shown = {k: v for k, v in numbers.items() if k not in ("generations", "trained_share")}
-            return {f"rollout/{k}": v for k, v in shown.items()} | {
+            return {f"rollout/{k}": v for k, v in numbers.items() if k != "generations"} | {
                 "rollout/groups_aborted": float(len(over))
             }
 
@@ -318,34 +309,23 @@ class VarianceAwareDataSource:
     def _observe(self, groups: Sequence[ScoredGroup]) -> list[GroupOutcome]:
         outcomes = [group.outcome(self.run.batch) for group in groups]
         self.run.sampler.observe(outcomes)
-        for group in groups:
-            self.run.ledger.charge(
-                group.purpose, rollouts=len(group.rollouts), tokens=group.num_tokens
-            )
         return outcomes
 
     # State.
 
     def _state(self) -> dict[str, Any]:
-        run = self.run
         return {
             "schema": SCHEMA,
-            "batch": run.batch,
-            "sampler": run.sampler.state_dict(),
-            "ledger": run.ledger.state_dict(),
-            "drawn": run.drawn.state_dict(),
+            "run": self.run.state_dict(),
             "next_group": self._next_group,
             "next_sample": self._next_sample,
             "buffer": [saved_group(group, index_of(group)) for group in self._stock.buffer],
         }
 
-    def _load(self, state: dict[str, Any]) -> None:
+    def _load(self, state: dict[str, Any], path: Path) -> None:
         if state.get("schema") != SCHEMA:
             raise StateError(f"saved state has schema {state.get('schema')!r}, expected {SCHEMA}")
-        self.run.sampler.load_state_dict(state["sampler"])
-        self.run.ledger.load_state_dict(state["ledger"])
-        self.run.drawn.load_state_dict(state["drawn"])
-        self.run.batch = int(state["batch"])
+        self.run.load_state_dict(state["run"], where=str(path))
         self._next_group, self._next_sample = int(state["next_group"]), int(state["next_sample"])
         self._stock.buffer[:] = [
             restored_group(saved, self._samples(int(saved["prompt"]), "", len(saved["samples"])))
@@ -356,3 +336,9 @@ class VarianceAwareDataSource:
 
 def _path(folder: str, rollout_id: int) -> Path:
     return Path(folder) / "rollout" / f"vasari_{rollout_id}.npz"
+
+
+def _read_as_verdicts(groups: Sequence[ScoredGroup]) -> NDArray[np.float64]:
+    """Rewards of the rollouts whose verdicts nothing but the reward says."""
+    rollouts = (rollout for group in groups for rollout in group.rollouts)
+    return np.array([one.reward.total for one in rollouts if one.verdict.decided_by == "reward"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +13,8 @@ from vasari.core.errors import DataError
 from vasari.core.records import AnswerKind, ImageRef, Outcome, Prompt, Rollout, Verdict
 from vasari.score.reward import Reward
 from vasari.train.groups import ScoredGroup, ScoredRollout
-from vasari.train.verdicts import CORRECT_FROM
+from vasari.train.trainer_arguments import numbered_digests
+from vasari.train.verdicts import verdict_by_reward
 
 INDEX = "vasari_prompt_index"
 """Key of a sample's metadata: position of its prompt in the pool."""
@@ -191,11 +190,7 @@ def _verdict(parts: Sequence[Any], total: float) -> Verdict:
     said = (parts[-1].metadata or {}).get(VERDICT)
     if said is not None:
         return Verdict(Outcome(said["outcome"]), **{k: said[k] for k in said if k != "outcome"})
-    if math.isnan(total):
-        status = parts[-1].status.value
-        return Verdict(Outcome.UNVERIFIABLE, decided_by="reward", reason=f"no reward: {status}")
-    outcome = Outcome.CORRECT if total >= CORRECT_FROM else Outcome.INCORRECT
-    return Verdict(outcome, decided_by="reward")
+    return verdict_by_reward(total, missing=f"no reward: {parts[-1].status.value}")
 
 
 def _parts(entry: Any) -> Sequence[Any]:
@@ -203,13 +198,9 @@ def _parts(entry: Any) -> Sequence[Any]:
 
 
 def _digests(samples: Sequence[Any]) -> list[str]:
-    seen: dict[str, itertools.count[int]] = {}
-    ids = []
-    for sample in samples:
-        said = json.dumps([_text(sample.prompt), sample.label], default=str)
-        digest = hashlib.blake2b(said.encode(), digest_size=12).hexdigest()
-        ids.append(f"{digest}-{next(seen.setdefault(digest, itertools.count(1)))}")
-    return ids
+    return numbered_digests(
+        json.dumps([_text(sample.prompt), sample.label], default=str) for sample in samples
+    )
 
 
 def _text(prompt: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from vasari.slime.groups import is_unverifiable, prompt_of, remember, rollout_of
 from vasari.slime.settings import SlimeSettings, reward_terms, settings_of
-from vasari.train.groups import score_group
+from vasari.train.groups import score_alone
 
 _CENTERED = ("grpo", "gspo", "cispo", "reinforce_plus_plus_baseline")
 """Estimators for which slime takes the mean of a group from its rewards."""
@@ -38,17 +37,14 @@ async def _in_a_thread(args: Any, sample: Any, settings: SlimeSettings) -> float
 
 def _rewarded(args: Any, sample: Any, settings: SlimeSettings) -> float:
     limit = getattr(args, "rollout_max_response_len", None)
-    (scored,) = score_group(
-        [rollout_of(sample, settings.opened)],
-        index=0,
+    verdict, total = score_alone(
+        rollout_of(sample, settings.opened),
         prompt=prompt_of(sample),
         terms=reward_terms(settings.model_dump_json(), limit),
     )
-    remember(sample, scored.verdict)
-    total = scored.reward.total
-    if math.isnan(total):
+    remember(sample, verdict)
+    if is_unverifiable(sample):
         sample.remove_sample = True
-        return 0.0
     return total
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vasari.core.records import GroupOutcome, Prompt, Purpose, Rollout, Verdict
+from vasari.core.records import GroupOutcome, Outcome, Prompt, Purpose, Rollout, Verdict
 from vasari.score.reward import Reward, RewardTerm, score_rollouts
 from vasari.verify import verify as verify_text
 
@@ -113,3 +113,20 @@ def score_group(
         )
         for rollout, verdict, reward in zip(rollouts, verdicts, rewards, strict=True)
     ]
+
+
+def score_alone(
+    rollout: Rollout, *, prompt: Prompt, terms: Sequence[RewardTerm]
+) -> tuple[Verdict, float]:
+    """Return verdict and reward of one rollout, for a trainer that needs a number for each.
+
+    A rollout without a reward counts as unverifiable and has a reward of 0: the trainer must leave
+    it out of its group's baseline.
+    """
+    (scored,) = score_group([rollout], index=0, prompt=prompt, terms=terms)
+    verdict, total = scored.verdict, scored.reward.total
+    if not math.isnan(total):
+        return verdict, total
+    if verdict.outcome is not Outcome.UNVERIFIABLE:
+        verdict = replace(verdict, outcome=Outcome.UNVERIFIABLE, reason="a reward returned None")
+    return verdict, 0.0

@@ -227,10 +227,7 @@ class Loop:
         return batch_metrics(self.run, groups, num_generations=batch.num_generations)
 
     def _charge_and_record(self, groups: Sequence[ScoredGroup]) -> None:
-        for group in groups:
-            self.run.ledger.charge(
-                group.purpose, rollouts=len(group.rollouts), tokens=group.num_tokens
-            )
+        self.run.charge(groups)
         if self._options.record is not None:
             self._options.record(groups, self.run.batch)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vasari.core.errors import StateError, VasariError
 from vasari.core.files import read_json, write_json
@@ -17,6 +17,9 @@ from vasari.sample import Gate, PromptSampler
 from vasari.sample.base import in_batches
 from vasari.sample.state_file import load_state, save_state
 from vasari.train.drawn import DrawnPrompts
+
+if TYPE_CHECKING:
+    from vasari.train.groups import ScoredGroup
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +44,11 @@ class RunState:
     """Number of finished batches."""
     drawn: DrawnPrompts = field(default_factory=DrawnPrompts)
     """Counts of how often each prompt was drawn to train."""
+
+    def charge(self, groups: Iterable[ScoredGroup]) -> None:
+        """Count the rollouts and tokens of groups, each by its purpose."""
+        for group in groups:
+            self.ledger.charge(group.purpose, rollouts=len(group.rollouts), tokens=group.num_tokens)
 
     def save(self, folder: Path) -> None:
         """Write the states of sampler and gate, rollout and batch counts to a checkpoint folder.
@@ -81,20 +89,24 @@ class RunState:
             "gate": self.gate.state_dict(),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], *, where: str = "checkpoint") -> None:
         """Restore what `state_dict` returned; log which settings changed since.
+
+        Args:
+            state: From `state_dict`.
+            where: Where it was saved, for messages.
 
         Raises:
             StateError: It is of another sampler or gate, of another pool, or damaged.
         """
         try:
             sampler, gate = state["sampler"], state["gate"]
-            self._restore("checkpoint", state, sampler=sampler, gate=gate)
+            self._restore(where, state, sampler=sampler, gate=gate)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, VasariError):
                 raise
             raise StateError(
-                f"the saved state of the run is damaged: {type(error).__name__}: {error}"
+                f"{where}: the saved state of the run is damaged: {type(error).__name__}: {error}"
             ) from error
 
     def _restore(

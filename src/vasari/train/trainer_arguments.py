@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from vasari.core.errors import ConfigError
@@ -25,17 +26,23 @@ _ID_COLUMNS = ("prompt_id", "id")
 
 
 def sampler_from(
-    choice: Any, pool: Any, *, seed: int, prompt_ids: Iterable[str] | None
+    choice: Any,
+    pool: Any,
+    *,
+    seed: int,
+    prompt_ids: Iterable[str] | None,
+    features: Callable[[Any], PoolFeatures | None] | None = None,
 ) -> PromptSampler:
     """Return the prompt sampler that the user gives as a name, as settings or as an object.
 
     Args:
         choice: A name; a mapping of `name` and settings, also `seed` and `features`; an object of a
             sampler's settings; or a sampler.
-        pool: A data set in one of TRL's forms, a row a prompt.
-        seed: Of a sampler that is made here; it is also made with `features_of` the pool where it
-            takes them.
+        pool: A data set, a row a prompt.
+        seed: Of a sampler that is made here.
         prompt_ids: One id a prompt.
+        features: Gives the pool's features to a sampler that takes them; None: `features_of`, for a
+            data set in one of TRL's forms.
 
     Raises:
         ConfigError: It is none of these, or a sampler over another number of prompts.
@@ -46,7 +53,7 @@ def sampler_from(
         name, settings = _named(choice, "sampler")
         known: dict[str, Any] = {"num_prompts": len(pool), "seed": seed, "prompt_ids": prompt_ids}
         if "features" not in settings and takes_features(name):
-            known["features"] = features_of(pool)
+            known["features"] = (features or features_of)(pool)
         made = make_sampler(name, **(known | settings))
     if made.num_prompts != len(pool):
         raise ConfigError(
@@ -95,11 +102,16 @@ def prompt_ids_of(pool: Any) -> Sequence[str] | None:
                 return ids
     if "prompt" not in names:
         return None
-    seen: dict[str, int] = {}
+    return numbered_digests(map(_text, pool.select_columns(["prompt"])["prompt"]))
+
+
+def numbered_digests(texts: Iterable[str]) -> list[str]:
+    """Return a digest of each text, numbered among those of the same text: `1f3a...-2`."""
+    seen: Counter[str] = Counter()
     ids = []
-    for prompt in pool.select_columns(["prompt"])["prompt"]:
-        digest = hashlib.blake2b(_text(prompt).encode(), digest_size=12).hexdigest()
-        seen[digest] = seen.get(digest, 0) + 1
+    for text in texts:
+        digest = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+        seen[digest] += 1
         ids.append(f"{digest}-{seen[digest]}")
     return ids
 
@@ -117,13 +129,14 @@ def features_of(pool: Any) -> PoolFeatures | None:
     known = [name for name in ("prompt", "category", "difficulty", "choices") if name in names]
     return prompt_features(
         [
-            _as_prompt(place, row)
+            prompt_of_row(place, row)
             for place, row in enumerate(pool.with_format(None).select_columns(known))
         ]
     )
 
 
-def _as_prompt(place: int, row: Mapping[str, Any]) -> Prompt:
+def prompt_of_row(place: int, row: Mapping[str, Any]) -> Prompt:
+    """Return what a row says of its prompt before any rollout, without images."""
     said = row["prompt"]
     if not isinstance(said, str):
         said = "\n".join(

@@ -38,6 +38,32 @@ class Judgement:
     rewards: Sequence[Reward]
 
 
+class Doubt:
+    """Warns once where rewards differ and all of them read as correct, or all as incorrect."""
+
+    def __init__(self, advice: str) -> None:
+        """Start without a warning; `advice` says what to do."""
+        self._advice = advice
+        self._warned = False
+
+    def look_at(self, name: str, rewards: NDArray[np.float64]) -> None:
+        """Look at some rollouts' rewards by `name`, which are read with `CORRECT_FROM`."""
+        known = rewards[~np.isnan(rewards)]
+        all_read = np.unique(known >= CORRECT_FROM)
+        if self._warned or len(all_read) != 1 or known.min() == known.max():
+            return
+        self._warned = True
+        logger.warning(
+            "the rewards of %s differ, and all %d of them read as %s, since %s or more is"
+            " correct and less is not; %s",
+            name,
+            known.size,
+            "correct" if all_read[0] else "incorrect",
+            CORRECT_FROM,
+            self._advice,
+        )
+
+
 class Judge:
     """Judge of rollouts: gives verdict and reward, or leaves one out of its group's baseline."""
 
@@ -86,7 +112,7 @@ class Judge:
         self.verify = verify
         self._weights = np.asarray(weights, dtype=np.float64)
         self._read = name if callable(name) else partial(self._from_reward, str(name))
-        self._warned = False
+        self._doubt = Doubt("pass verdict_from to say what is correct")
         self._essential = [function in essential for function in functions]
 
     def judge(
@@ -143,32 +169,32 @@ class Judge:
     def _from_reward(self, name: str, rewards: Mapping[str, NDArray[np.float64]]) -> list[float]:
         """Verdicts by the rewards of one function; warns once where all of several read alike."""
         own = rewards[name]
-        known = own[~np.isnan(own)]
-        all_read = np.unique(known >= CORRECT_FROM)
-        if not self._warned and len(all_read) == 1 and known.min() < known.max():
-            self._warned = True
-            logger.warning(
-                "the rewards of %s differ, and all %d of them read as %s, since %s or more is"
-                " correct and less is not; pass verdict_from to say what is correct",
-                name,
-                known.size,
-                "correct" if all_read[0] else "incorrect",
-                CORRECT_FROM,
-            )
+        self._doubt.look_at(name, own)
         verdicts: list[float] = np.where(np.isnan(own), np.nan, own >= CORRECT_FROM).tolist()
         return verdicts
 
 
+def verdict_by_reward(
+    reward: float, *, missing: str = "the reward function returned None"
+) -> Verdict:
+    """Return the verdict that a reward stands for: correct from `CORRECT_FROM` on, or neither.
+
+    Args:
+        reward: nan stands for neither.
+        missing: Why it is nan.
+    """
+    if math.isnan(reward):
+        return Verdict(Outcome.UNVERIFIABLE, decided_by="reward", reason=missing)
+    outcome = Outcome.CORRECT if reward >= CORRECT_FROM else Outcome.INCORRECT
+    return Verdict(outcome, decided_by="reward")
+
+
 def _verdict(value: float) -> Verdict:
-    if math.isnan(value):
-        return Verdict(
-            Outcome.UNVERIFIABLE, decided_by="reward", reason="the reward function returned None"
-        )
-    if value not in (0.0, 1.0):
+    if value not in (0.0, 1.0) and not math.isnan(value):
         raise ConfigError(
             f"verdict_from must give 1 (correct), 0 (incorrect) or nan (neither), got {value}"
         )
-    return Verdict(Outcome.CORRECT if value else Outcome.INCORRECT, decided_by="reward")
+    return verdict_by_reward(value)
 
 
 def _unique(names: Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vasari.core.errors import DataError
 from vasari.core.records import Draw, Outcome, Verdict
@@ -21,7 +22,7 @@ from vasari.train.group_file import GroupLog
 from vasari.train.groups import ScoredGroup, ScoredRollout
 from vasari.train.loop import Record, batch_metrics
 from vasari.train.run_state import RunState
-from vasari.train.verdicts import CORRECT_FROM
+from vasari.train.verdicts import Doubt, verdict_by_reward
 
 ReadGroups = Callable[[Collection[str]], Mapping[str, Sequence["VerlRollout"]]]
 """Function from the names of submitted prompts to the rollouts that came back of each."""
@@ -83,11 +84,7 @@ def verdict_on(rollout: VerlRollout, verdict_from: str = "") -> Verdict:
             f" {', '.join(map(repr, facts)) or 'a number only'}"
         )
     found = facts[verdict_from] if verdict_from else facts.get("acc", rollout.score)
-    number = math.nan if found is None else float(found)
-    if math.isnan(number):
-        return Verdict(Outcome.UNVERIFIABLE, decided_by="reward", reason="the reward is no number")
-    outcome = Outcome.CORRECT if number >= CORRECT_FROM else Outcome.INCORRECT
-    return Verdict(outcome, decided_by="reward")
+    return verdict_by_reward(math.nan if found is None else float(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +113,10 @@ class BatchGroups:
         self._read = read
         self._verdict_from = verdict_from
         self._record = record
+        self._doubt = Doubt(
+            "set vasari.verdict_from to a field of the reward function's result that says what is"
+            " correct"
+        )
         self._submitted: dict[str, _Submitted] = {}
         self._observed: dict[str, ScoredGroup] = {}
         self._sessions: dict[str, list[int]] = {}
@@ -143,6 +144,7 @@ class BatchGroups:
         if not new:
             return
         found = self._read(new)
+        self._doubt.look_at("the reward function", self._read_as_verdicts(found))
         groups = {}
         for name in new:
             # A group of which nothing came back says nothing of its prompt.
@@ -167,7 +169,7 @@ class BatchGroups:
             for name, index in indices.items()
             if (own := found.get(name))
         ]
-        self._charge(groups)
+        self._run.charge(groups)
         self._run.sampler.observe([group.outcome(self._run.batch) for group in groups])
         return groups
 
@@ -204,7 +206,7 @@ class BatchGroups:
             group if name in trained else replace(group, purpose="discarded")
             for name, group in self._observed.items()
         ]
-        self._charge(groups)
+        self._run.charge(groups)
         self.record(groups)
         metrics: Mapping[str, float] = (
             batch_metrics(self._run, groups, num_generations=self.num_draws)
@@ -228,11 +230,11 @@ class BatchGroups:
         ]
         return ScoredGroup(rollouts=own, role=role, score=score)
 
-    def _charge(self, groups: Sequence[ScoredGroup]) -> None:
-        for group in groups:
-            self._run.ledger.charge(
-                group.purpose, rollouts=len(group.rollouts), tokens=group.num_tokens
-            )
+    def _read_as_verdicts(self, found: Mapping[str, Sequence[VerlRollout]]) -> NDArray[np.float64]:
+        """Scores of the rollouts whose verdicts nothing but the score says."""
+        known = {self._verdict_from} if self._verdict_from else {"verdict", "acc"}
+        rollouts = (rollout for own in found.values() for rollout in own)
+        return np.array([one.score for one in rollouts if not known & one.facts.keys()], float)
 
 
 def group_log(folder: str, prompt_ids: Sequence[str]) -> Record | None:

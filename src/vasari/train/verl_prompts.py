@@ -14,10 +14,9 @@ from typing import Any, Literal
 from vasari.core.bounds import Count, check_fields
 from vasari.core.errors import ConfigError, DataError, StateError
 from vasari.core.records import Draw, Prompt
-from vasari.sample import AllGate, PromptSampler, make_sampler, prompt_features
-from vasari.sample.registry import takes_features
-from vasari.score.reward import text_of
+from vasari.sample import AllGate, PoolFeatures, PromptSampler, prompt_features
 from vasari.train.run_state import RunState
+from vasari.train.trainer_arguments import prompt_of_row, sampler_from
 
 DEFAULT_SAMPLER = "weighted_passes"
 DEFAULT_SEED = 42
@@ -113,19 +112,13 @@ def as_prompts(rows: Any, *, prompt_key: str = "prompt") -> list[Prompt]:
     found = []
     for place, row in enumerate(rows.select_columns(wanted)):
         known = row.get("extra_info") or {}
-        said = row.get(prompt_key) or ()
-        if not isinstance(said, str):
-            said = "\n".join(text_of([turn]) for turn in said if turn.get("role") == "user")
-        found.append(
-            Prompt(
-                id=str(place),
-                question=said,
-                answer="",
-                category=_text(row.get("ability")),
-                difficulty=_text(known.get("difficulty")),
-                choices=tuple(map(str, known.get("choices") or ())) or None,
-            )
-        )
+        as_trl = {
+            "prompt": row.get(prompt_key),
+            "category": row.get("ability"),
+            "difficulty": known.get("difficulty"),
+            "choices": known.get("choices"),
+        }
+        found.append(prompt_of_row(place, as_trl))
     return found
 
 
@@ -144,16 +137,17 @@ def make_prompt_sampler(
         ConfigError: The name or a setting is unknown, or a value is out of range.
         DataError: The rows cannot be told apart.
     """
-    settings = {str(key): value for key, value in choice.items() if key != "name"}
-    name = choice.get("name", DEFAULT_SAMPLER)
-    given: dict[str, Any] = {
-        "num_prompts": len(rows),
-        "seed": DEFAULT_SEED if seed is None else seed,
-        "prompt_ids": prompt_ids_of_rows(rows),
-    }
-    if takes_features(name):
-        given["features"] = prompt_features(as_prompts(rows, prompt_key=prompt_key))
-    return make_sampler(name, **(given | settings))
+
+    def features(pool: Any) -> PoolFeatures:
+        return prompt_features(as_prompts(pool, prompt_key=prompt_key))
+
+    return sampler_from(
+        {"name": DEFAULT_SAMPLER, **choice},
+        rows,
+        seed=DEFAULT_SEED if seed is None else seed,
+        prompt_ids=prompt_ids_of_rows(rows),
+        features=features,
+    )
 
 
 class ChosenPrompts:
@@ -226,7 +220,3 @@ def check_pool(num_prompts: int, batch_size: int) -> None:
             f"the pool has {num_prompts} prompts and a batch draws {batch_size}"
             " (data.train_batch_size); make batches smaller"
         )
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)

@@ -14,12 +14,13 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from vasari.core.errors import ConfigError
-from vasari.core.records import Outcome, Prompt
-from vasari.score.reward import RewardTerm, score_rollouts
+from vasari.core.records import Outcome, Prompt, Rollout
+from vasari.score.reward import RewardTerm
 from vasari.score.rewards import make_rewards
-from vasari.train.groups import MAX_ANSWER_CHARACTERS
-from vasari.verify import verify
+from vasari.train.groups import MAX_ANSWER_CHARACTERS, score_alone
 
 MODULE = "vasari.train.verl_reward"
 
@@ -62,22 +63,13 @@ def verified(
         kind=known.get("kind") or None,
         category=str(data_source or ""),
     )
-    text = opened + solution_str
-    verdict = verify(text, prompt)
-    (reward,) = score_rollouts(
-        reward_terms(rewards),
-        prompts=[prompt],
-        texts=[text],
-        token_ids=[[]],
-        verdicts=[verdict],
-        truncated=[False],
-    )
-    is_verified = verdict.outcome is not Outcome.UNVERIFIABLE and reward.total == reward.total
+    rollout = Rollout(text=opened + solution_str, token_ids=np.zeros(0, dtype=np.int32))
+    verdict, score = score_alone(rollout, prompt=prompt, terms=reward_terms(rewards))
     return {
-        "score": reward.total if is_verified else 0.0,
+        "score": score,
         "acc": 1.0 if verdict.outcome is Outcome.CORRECT else 0.0,
-        "unverifiable": 0.0 if is_verified else 1.0,
-        "verdict": verdict.outcome.value if is_verified else Outcome.UNVERIFIABLE.value,
+        "unverifiable": 1.0 if verdict.outcome is Outcome.UNVERIFIABLE else 0.0,
+        "verdict": verdict.outcome.value,
         "extraction": (verdict.extraction or "")[:MAX_ANSWER_CHARACTERS],
         "decided_by": verdict.decided_by,
     }
