@@ -121,10 +121,11 @@ def tokenizer() -> Any:
 
 
 def model_config() -> Any:
-    """Configuration of a Qwen2 of one thin layer over the tokenizer's words."""
-    from transformers import Qwen2Config
+    """Configuration of a Llama of one thin layer over the tokenizer's words; of a Qwen verl asks for
+    the marks of its chat template."""
+    from transformers import LlamaConfig
 
-    return Qwen2Config(
+    return LlamaConfig(
         vocab_size=len(tokenizer()),
         hidden_size=8,
         intermediate_size=8,
@@ -133,7 +134,7 @@ def model_config() -> Any:
         num_key_value_heads=1,
         eos_token_id=END,
         pad_token_id=PAD,
-        architectures=["Qwen2ForCausalLM"],
+        architectures=["LlamaForCausalLM"],
     )
 
 

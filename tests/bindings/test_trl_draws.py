@@ -17,11 +17,11 @@ from vasari.verify import verify
 def text_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Folder with random weights of the scenario's model."""
     import torch
-    from transformers import Qwen2ForCausalLM
+    from transformers import LlamaForCausalLM
 
     torch.manual_seed(3)
     folder = tmp_path_factory.mktemp("text")
-    Qwen2ForCausalLM(scenario.model_config()).save_pretrained(str(folder))
+    LlamaForCausalLM(scenario.model_config()).save_pretrained(str(folder))
     return str(folder)
 
 
