@@ -9,7 +9,8 @@ from vasari.verify.normalise import normalise
 
 _BARE_BOX = re.compile(r"(?<![a-zA-Z\\\\])boxed\{([^{}]{1,200})\}|\\boxed\s+([^\s{}$\\\\]{1,40})")
 _BOX_TOKENS = re.compile(r"<\|begin_of_box\|>(.{0,2000}?)(?:<\|end_of_box\|>|\Z)", re.DOTALL)
-_BRACE = re.compile(r"\\(?:boxed|fbox)\s{0,8}\{|\\[\\{}]|[{}]")
+_FRAME = re.compile(r"\\(?:fbox|framebox(?:\s?\[[^\[\]]{0,20}\]){0,2})(?=\s{0,8}\{)")
+_BRACE = re.compile(r"\\boxed\s{0,8}\{|\\[\\{}]|[{}]")
 _MAX_BETWEEN = 60
 _NOT_BOXED = re.compile(r",?\s(?:and\s)?(?:not|rather than|instead of)\s*[$(]*\Z", re.IGNORECASE)
 _BETWEEN_BOXES = re.compile(
@@ -20,7 +21,9 @@ _MAX_UNWRAP = 8
 
 
 def with_whole_boxes(text: str) -> str:
-    """Return a text whose boxes all have their backslash and braces, as most have."""
+    r"""Return a text whose boxes, also `\fbox{}` and `\framebox{}`, are all `\boxed{}`."""
+    if "fbox" in text or "framebox" in text:
+        text = _FRAME.sub(r"\\boxed", text)
     if text.count("boxed") > text.count("\\boxed{"):
         text = _BARE_BOX.sub(_boxed, text)
     if "<|begin_of_box|>" in text:
@@ -34,20 +37,19 @@ def _boxed(match: re.Match[str]) -> str:
 
 
 def boxed_answers(text: str) -> list[str]:
-    r"""Return the contents of all outermost closed `\boxed{}` in a text, inner boxes unwrapped.
+    r"""Return the contents of all outermost closed boxes in a text, inner boxes unwrapped.
 
     Raises:
         LimitExceededError: Braces inside a box nest too deep.
     """
-    if "boxed" not in text and "fbox" not in text:
-        return []
+    text = with_whole_boxes(text)
     return [_unboxed(text[start:end]) for start, end in _box_places(text)]
 
 
 def _unboxed(content: str) -> str:
     """What the innermost of boxes in a box holds, the last where there are several."""
     for _ in range(_MAX_UNWRAP):
-        inner = _box_places(content) if "boxed" in content or "fbox" in content else []
+        inner = _box_places(content)
         if not inner:
             break
         content = content[slice(*inner[-1])]
@@ -55,9 +57,10 @@ def _unboxed(content: str) -> str:
 
 
 def joint_boxes(text: str) -> list[str]:
-    """Return what boxes hold, the empty ones left out; those joined by "and" or commas are one."""
-    if "boxed" not in text and "fbox" not in text:
-        return []
+    """Return what boxes hold, the empty ones left out; those joined by "and" or commas are one.
+
+    The boxes are those of a text `with_whole_boxes`.
+    """
     found: list[str] = []
     parts: list[str] = []
     last_end = -1
@@ -65,7 +68,7 @@ def joint_boxes(text: str) -> list[str]:
         content = _unboxed(text[start:end])
         if not normalise(content):
             continue
-        opener = max(text.rfind("\\boxed", 0, start), text.rfind("\\fbox", 0, start))
+        opener = text.rfind("\\boxed", 0, start)
         between = text[last_end + 1 : opener] if last_end >= 0 else "."
         if found and len(between) < _MAX_BETWEEN and _NOT_BOXED.search(between):
             last_end = end
@@ -83,6 +86,8 @@ def joint_boxes(text: str) -> list[str]:
 
 def _box_places(text: str) -> list[tuple[int, int]]:
     """Where the contents of outermost boxes begin and end, in linear time."""
+    if "boxed" not in text:
+        return []
     stack: list[int] = []  # Where the content of an open box begins, or -1 for a plain brace.
     num_open_boxes = 0
     closed: list[tuple[int, int]] = []

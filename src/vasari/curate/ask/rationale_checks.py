@@ -16,7 +16,7 @@ from vasari.core.records import Outcome, Prompt, Verdict
 from vasari.core.settings import Settings
 from vasari.model.template_tokens import IMAGE_MARK, template_tokens
 from vasari.verify import verify
-from vasari.verify.boxes import boxed_answers
+from vasari.verify.boxes import boxed_answers, with_whole_boxes
 from vasari.verify.limits import LimitExceededError
 
 LanguageName = Literal["en", "latin", "zh", "ja", "ko", "ru", "ar", "any"]
@@ -202,6 +202,7 @@ def boxes_reason(thought: str, prompt: Prompt) -> str:
     A box that is never closed is "truncated", boxes that differ are "off_format", and another
     answer is "wrong_answer".
     """
+    thought = with_whole_boxes(thought)
     openers = [match.start() for match in _BOX.finditer(thought)]
     if not openers:
         return ""
