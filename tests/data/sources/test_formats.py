@@ -173,6 +173,19 @@ def test_llamafactory_reads_what_its_catalogue_has_on_disk(plant):
     ]
 
 
+def test_llamafactory_reads_no_file_outside_through_a_link_in_a_folder_it_names(plant, tmp_path):
+    row = [{"instruction": "Add.", "input": "2 and 3", "output": "5"}]
+    folder = plant(
+        {"dataset_info.json": {"all": {"file_name": "all"}}, "all/in.json": row, "../out.json": row}
+    )
+    (folder / "all" / "link.json").symlink_to(tmp_path / "out.json")
+    found = list(read_source("llamafactory", folder))
+    assert [type(row) for row in found] == [Prompt, BadRow]
+    assert found[1] == BadRow(
+        "llamafactory", "all/link.json", "it is a link that leaves the folder"
+    )
+
+
 @pytest.mark.parametrize(
     ("value", "choices", "form", "answer"),
     [

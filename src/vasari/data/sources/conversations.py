@@ -71,7 +71,11 @@ def llamafactory_rows(path: Path, folder: Path, shown: str) -> Iterator[StoredRo
         for file in (
             file for file in files if file.is_file() and file.name.lower().endswith(SUFFIXES)
         ):
-            yield from _data_set(file, entry, name=name, shown=file.relative_to(folder).as_posix())
+            own = file.relative_to(folder).as_posix()
+            if _stays_below(own, folder):
+                yield from _data_set(file, entry, name=name, shown=own)
+            else:
+                yield StoredRow(own, problem="it is a link that leaves the folder")
 
 
 def _stays_below(below: str, folder: Path) -> bool:
