@@ -42,6 +42,17 @@ def test_a_row_that_stands_twice_costs_its_second_place(plant):
 
 
 def test_rows_of_one_id_in_one_file_are_all_kept(plant):
-    twice = [{"id": "x", "question": q, "answer": "1"} for q in ("a?", "b?", "a?")]
-    found = list(read_source("jsonl", plant({"train.jsonl": twice})))
-    assert [getattr(row, "id", None) for row in found] == ["jsonl/x", "jsonl/x@train.jsonl#2", None]
+    asked = ("a?", "b?", "a?", "b?", "c?")
+    rows = [{"id": "x", "question": q, "answer": "1"} for q in asked]
+    found = list(read_source("jsonl", plant({"train.jsonl": rows})))
+    ids = ["jsonl/x", "jsonl/x@train.jsonl#2", None, None, "jsonl/x@train.jsonl#5"]
+    assert [getattr(row, "id", None) for row in found] == ids
+
+
+def test_an_id_that_looks_like_one_of_ours_is_no_second_of_it(plant):
+    rows = [{"id": i, "question": f"{i}{n}?", "answer": "1"} for n, i in enumerate("xx")]
+    rows.append({"id": "x@train.jsonl#2", "question": "other?", "answer": "1"})
+    found = list(read_source("jsonl", plant({"train.jsonl": rows})))
+    ids = [row.id for row in found]
+    assert len(set(ids)) == 3
+    assert ids[2] == "jsonl/x@train.jsonl#2@train.jsonl#3"

@@ -137,7 +137,7 @@ def _read(
     builder: Builder, files: list[_File], split: str, limit: int | None
 ) -> Iterator[Prompt | BadRow]:
     name, layout = builder.name, builder.layout
-    seen: dict[bytes, bytes] = {}
+    seen: set[bytes] = set()
     others: set[str] = set()
     made = rows = 0
     for file in files:
@@ -185,23 +185,23 @@ def _items(file: _File, builder: Builder) -> Iterator[StoredRow]:
 
 
 def _prompt_or_bad(
-    builder: Builder, row: dict[str, Any], where: str, split: str, seen: dict[bytes, bytes]
+    builder: Builder, row: dict[str, Any], where: str, split: str, seen: set[bytes]
 ) -> Prompt | BadRow:
     try:
         prompt = builder.prompt(row, split=split)
     except DataError as error:
         return BadRow(builder.name, where, _legible(str(error)))
-    # Digests, not ids: a set of millions has to fit.
-    digest, content = _short(prompt.id), _content(prompt)
-    if seen.setdefault(digest, content) is content:
-        return prompt
-    native = prompt.metadata["native_id"]
-    # Two files that each count from 0 have different rows of one id.
-    other = f"{prompt.id}@{row['_file']}#{row['_row']}"
-    if seen[digest] == content or _short(other) in seen:
+    # Digests, not texts: a set of millions has to fit.
+    identity, content = _short(prompt.id.encode()), _content(prompt)
+    if identity in seen and content not in seen:
+        # Two files that each count from 0 have different rows of one id.
+        prompt = dataclasses.replace(prompt, id=f"{prompt.id}@{row['_file']}#{row['_row']}")
+        identity = _short(prompt.id.encode())
+    if identity in seen:
+        native = prompt.metadata["native_id"]
         return BadRow(builder.name, where, f"the id {native!r} was already used, by the same row")
-    seen[_short(other)] = content
-    return dataclasses.replace(prompt, id=other)
+    seen |= {identity, content}
+    return prompt
 
 
 def _legible(text: str) -> str:
@@ -211,14 +211,15 @@ def _legible(text: str) -> str:
     return line.encode("utf-8", "backslashreplace").decode()
 
 
-def _short(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=8).digest()
+def _short(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=8).digest()
 
 
 def _content(prompt: Prompt) -> bytes:
-    """Return a digest of what a prompt asks, by which a row that stands twice is known."""
-    images = [ref.path if ref.data is None else _short(ref.data.hex()) for ref in prompt.images]
-    return _short(repr((prompt.question, prompt.answer, prompt.choices, images)))
+    """Return a digest of a prompt's id and content, by which a row that repeats it is known."""
+    images = [ref.path if ref.data is None else _short(ref.data) for ref in prompt.images]
+    parts = (prompt.id, prompt.question, prompt.answer, prompt.choices, images)
+    return _short(repr(parts).encode())
 
 
 def _entries(
