@@ -27,7 +27,7 @@ from vasari.core.records import AnswerKind, ImageRef, Prompt
 from vasari.data.images import open_image, read_image_bytes, resolve_path
 from vasari.data.references import single, unwrapped
 from vasari.data.rows import JSON_LINES, raise_problems, read_rows
-from vasari.data.values import image_value, is_json, text_value
+from vasari.data.values import image_value, is_json, text_fault, text_value
 
 SCHEMA_VERSION = 1
 
@@ -254,10 +254,11 @@ def _to_prompt(row: Mapping[str, Any], *, where: str, root: Path, own: bool) -> 
         for name in COLUMNS
         if name not in ("images", "choices", "metadata")
     }
+    choices = _choices(given["choices"], label)
     if not own:
-        marred = next((name for name, text in texts.items() if "\0" in text), None)
-        if marred:
-            raise DataError(f"{label}: {marred!r} holds a null character")
+        for name, text in [*texts.items(), *(("choices", option) for option in choices or ())]:
+            if fault := text_fault(text):
+                raise DataError(f"{label}: {name!r} {fault}")
         texts["answer"] = _reference(texts["answer"], label)
     for name in ("question", "answer"):
         if not texts[name].strip():
@@ -279,7 +280,7 @@ def _to_prompt(row: Mapping[str, Any], *, where: str, root: Path, own: bool) -> 
         question=texts["question"],
         answer=texts["answer"],
         images=images,
-        choices=_choices(given["choices"], label),
+        choices=choices,
         kind=texts["kind"] or None,  # type: ignore[arg-type]
         category=texts["category"],
         difficulty=texts["difficulty"],

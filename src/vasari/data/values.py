@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,14 @@ from vasari.data.images import check_header
 
 IMAGE_MARK = "<image>"
 """Mark in a question's text at the place of an image."""
+
+_ESCAPES = {"\a": "a", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", "\v": "v"}
+# Behind what texts do have, only what goes on no word or line of its own: a page may begin with
+# "rack", a cell with "text".
+_ESCAPED = re.compile(
+    "[\a\b\v](?=[A-Za-z])|\f(?=(?:rac|orall|box|loor)(?![a-z]))|\r(?=(?:ight|ho)(?![a-z]))"
+    "|\t(?=(?:imes|heta|riangle|herefore|frac)(?![a-z])|ext\\{)|\n(?=(?:abla|otin)(?![a-z]))"
+)
 
 
 def text_value(value: Any, name: str) -> str:
@@ -40,6 +49,21 @@ def text_value(value: Any, name: str) -> str:
     if not is_unicode(value):
         raise DataError(f"{name} is not valid UTF-8")
     return value
+
+
+def text_fault(text: str) -> str:
+    r"""Return what shows that a file's text is not what was meant; empty if nothing does.
+
+    A null character, or the escape that JSON makes of a single backslash: "\frac" is then a form
+    feed and "rac".
+    """
+    if "\0" in text:
+        return "holds a null character"
+    if found := _ESCAPED.search(text):
+        rest = re.match("[A-Za-z]*", text[found.end() : found.end() + 20])
+        command = f"\\{_ESCAPES[found.group()]}{rest.group() if rest else ''}"
+        return f"has lost the backslash of {command} to an escape: JSON needs \\{command}"
+    return ""
 
 
 def _digits(value: int | float | Decimal, name: str) -> str:

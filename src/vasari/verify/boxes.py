@@ -43,13 +43,14 @@ def boxed_answers(text: str) -> list[str]:
         LimitExceededError: Braces inside a box nest too deep.
     """
     text = with_whole_boxes(text)
-    return [_unboxed(text[start:end]) for start, end in _box_places(text)]
+    places = _box_places(text) if "boxed" in text else []
+    return [_unboxed(text[start:end]) for start, end in places]
 
 
 def _unboxed(content: str) -> str:
     """What the innermost of boxes in a box holds, the last where there are several."""
     for _ in range(_MAX_UNWRAP):
-        inner = _box_places(content)
+        inner = _box_places(content) if "boxed" in content else []
         if not inner:
             break
         content = content[slice(*inner[-1])]
@@ -61,6 +62,8 @@ def joint_boxes(text: str) -> list[str]:
 
     The boxes are those of a text `with_whole_boxes`.
     """
+    if "boxed" not in text:
+        return []
     found: list[str] = []
     parts: list[str] = []
     last_end = -1
@@ -86,8 +89,6 @@ def joint_boxes(text: str) -> list[str]:
 
 def _box_places(text: str) -> list[tuple[int, int]]:
     """Where the contents of outermost boxes begin and end, in linear time."""
-    if "boxed" not in text:
-        return []
     stack: list[int] = []  # Where the content of an open box begins, or -1 for a plain brace.
     num_open_boxes = 0
     closed: list[tuple[int, int]] = []

@@ -69,7 +69,8 @@ def extract_answer(response: str) -> Extraction:
     2. Where there is an `<answer>` block only that block is read, an unclosed one to the end.
        Several blocks, or several boxes in it, that differ are ambiguous.
     3. The last non-empty `\boxed{}` (or `\fbox{}`, `\framebox{}`), with nested braces; boxes with
-        nothing between but commas, "and" or "or" are one answer, a list. A box that is never closed is none.
+       nothing between but commas, "and" or "or" are one answer, a list. One that is never closed
+       is none.
     4. The text after the last "the answer is", to the end of its sentence, or of the list of
         options that begins there.
     5. A whole answer block, or a whole response of at most `SHORT_RESPONSE_CHARS` characters, or

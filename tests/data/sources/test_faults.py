@@ -132,6 +132,16 @@ FAULTS: dict[str, tuple[tuple[str, ...], Any, str]] = {
     "no answer": (READERS, {"id": "x", "question": "1?"}, "no answer|must be text"),
     "null character": (READERS, row(2, question="a\0b"), "null character"),
     "null in the answer": (READERS, row(2, answer="\0"), "null character"),
+    "frac with one backslash": (
+        ("jsonl", "json"), rb'{"question": "\frac{1}{2}?", "answer": "1"}', "JSON needs \\\\frac",
+    ),
+    "boxed with one backslash": (
+        ("jsonl", "json"), rb'{"question": "q", "answer": "\boxed{1}"}', "JSON needs \\\\boxed",
+    ),
+    "times with one backslash": (
+        ("jsonl",), rb'{"question": "q", "answer": "A", "choices": ["3 \times 4"]}', "\\times",
+    ),
+    "an escape that a script wrote": (READERS, row(2, question="\vec{a}"), "JSON needs \\\\vec"),
     "lone surrogate": (JSON_ONLY, row(2, question="\ud800"), "not valid UTF-8"),
     "surrogate as key": (("jsonl", "json"), {"\ud800": 1}, "no question"),
     "half an object": (("jsonl", "sharegpt"), b'{"id": "x", "question": "q', "not valid JSON"),
@@ -333,6 +343,14 @@ def test_what_is_no_file_in_a_folder_is_told_and_the_rest_read(reader, tmp_path)
         f"train-outside{suffix}": "it is a link that leaves",
         f"train-pipe{suffix}": "it is not a regular file",
     }
+
+
+@pytest.mark.parametrize(
+    "text", ["one\f\frack", "a\f\nb", "a\ttext", "a\tan", "old\rangle", "x\nu", "\x85", "\f", "5\b", "\\frac{1}{2}"]
+)  # fmt: skip
+def test_a_page_break_a_tab_and_a_line_end_are_no_lost_backslashes(text, tmp_path):
+    write("jsonl", tmp_path / "data", [row(1), row(2, question=f"q {text}"), row(3)])
+    assert [type(one) for one in read("jsonl", tmp_path / "data")] == [Prompt] * 3
 
 
 def test_a_name_that_is_no_utf8_costs_nothing(tmp_path):
