@@ -246,8 +246,14 @@ def test_what_a_killed_run_was_writing_goes_at_the_next_start(recipe, tmp_path):
     path = recipe()
     run(path, out)
     left = [".sft.parquet.9.tmp", "stages/01-check/.part-00000.parquet.9.tmp"]
-    left += [f"images/ab/.{'ab' * 32}.png.9.tmp"]
-    kept = [".mine.9.tmp", "stages/01-check/.mine.9.tmp", "images/ab/.holiday.png.9.tmp"]
+    left += [f"images/ab/.{'ab' * 32}.png.9.tmp", ".workers-9-01ab", ".workers-9-01ab-23cd"]
+    kept = [
+        ".workers-mine",
+        f".workers-{os.getpid()}-01ab",
+        ".mine.9.tmp",
+        "stages/01-check/.mine.9.tmp",
+        "images/ab/.holiday.png.9.tmp",
+    ]
     put(out, *left, *kept)
     run(path, out)
     assert not [name for name in left if (out / name).exists()]

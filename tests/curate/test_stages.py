@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickle
 from pathlib import Path
 from typing import get_args
 
@@ -10,6 +11,7 @@ import yaml
 
 from vasari.curate.own_stage import OwnStage, Place
 from vasari.curate.recipe import load_curation
+from vasari.curate.run.job import dry_run
 from vasari.curate.run.models import Models
 from vasari.curate.run.pipeline import Run
 from vasari.curate.run.stages import LOCAL, STAGES, stages_of
@@ -104,3 +106,23 @@ def test_a_run_of_an_earlier_version_goes_on(recipe, tmp_path):
             if one.stage.name != "read"
         }
     assert found == WRITTEN_BEFORE
+
+
+def test_what_a_stage_is_given_goes_to_another_process(recipe, own_module, tmp_path):
+    began = []
+
+    class Sent:
+        """Engine that gets its work as another process would."""
+
+        def run(self, make, numbers):
+            work = pickle.loads(pickle.dumps(make))()  # noqa: S301
+            began.append(len(numbers))
+            for number in numbers:
+                work(number)
+                yield number
+
+    module = own_module("def kept(prompts): return list(prompts)\n")
+    leaks = {"benchmarks": [{"source": "jsonl", "folder": "quiz", "split": "train"}]}
+    spread = recipe(stages=[{"name": f"{module}:kept", "after": "read"}], decontaminate=leaks)
+    dry_run(spread, base=tmp_path, root=tmp_path / "out", engine=Sent())
+    assert len(began) == sum(stage.spread for stage in stages_of(spread)) == 3

@@ -37,7 +37,8 @@ class SharedFolders:
     """Files and Vasari version that a worker process must find before it starts work."""
 
     token: Path
-    """A file of the driver in the run's folder, which workers must be able to write to."""
+    """A file of the driver in the run's folder, which workers must be able to write to. By the
+    process's number in its name the next run knows what killed ones have left."""
     data: tuple[DataFolder, ...]
     version: str = vasari.__version__
 
@@ -51,7 +52,7 @@ def share_folders(root: Path, data: Sequence[Path]) -> Iterator[SharedFolders]:
     Raises:
         StorageError: The run's folder cannot be written to.
     """
-    token = root / f".workers-{secrets.token_hex(8)}"
+    token = root / f".workers-{os.getpid()}-{secrets.token_hex(8)}"
     try:
         root.mkdir(parents=True, exist_ok=True)
         token.write_text(token.name)

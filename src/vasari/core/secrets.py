@@ -29,10 +29,10 @@ _WORD = 12
 
 _GRAM = 5
 
+# Of lower case. Every way begins with one of three letters, so that the search can skip the others.
 _ESCAPED = re.compile(
-    r"%(?P<url>[0-9a-f]{2})|\\+(?:u00|x)(?P<json>[0-9a-f]{2})|&#x(?P<hex>[0-9a-f]{1,4});"
-    r"|&#(?P<decimal>[0-9]{1,5});|\\+(?P<sign>[/+=_.-])",
-    re.IGNORECASE,
+    r"%(?P<url>[0-9a-f]{2})|\\\\*(?:u00|x)(?P<json>[0-9a-f]{2})|&#x(?P<hex>[0-9a-f]{1,4});"
+    r"|&#(?P<decimal>[0-9]{1,5});|\\\\*(?P<sign>[/+=_.-])"
 )
 
 

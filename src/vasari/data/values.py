@@ -21,8 +21,9 @@ _ESCAPES = {"\a": "a", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", "\
 # Behind what texts do have, only what goes on no word or line of its own: a page may begin with
 # "rack", a cell with "text".
 _ESCAPED = re.compile(
-    "[\a\b\v](?=[A-Za-z])|\f(?=(?:rac|orall|box|loor)(?![a-z]))|\r(?=(?:ight|ho)(?![a-z]))"
-    "|\t(?=(?:imes|heta|riangle|herefore|frac)(?![a-z])|ext\\{)|\n(?=(?:abla|otin)(?![a-z]))"
+    "[\a\b\v](?=[A-Za-z])|\f(?=(?:rac|orall|box|loor)(?![a-z]))"
+    "|\r(?=(?:ight|ightarrow|ho)(?![a-z]))|\n(?=(?:abla|otin)(?![a-z]))"
+    "|\t(?=(?:imes|heta|riangle|herefore|frac)(?![a-z])|ext(?:bf|it|rm)?\\{)"
 )
 
 

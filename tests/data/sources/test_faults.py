@@ -141,6 +141,12 @@ FAULTS: dict[str, tuple[tuple[str, ...], Any, str]] = {
     "times with one backslash": (
         ("jsonl",), rb'{"question": "q", "answer": "A", "choices": ["3 \times 4"]}', "\\times",
     ),
+    "right arrow with one backslash": (
+        ("jsonl", "json"), rb'{"question": "a \rightarrow b?", "answer": "1"}', "JSON needs",
+    ),
+    "bold text with one backslash": (
+        ("jsonl",), rb'{"question": "q", "answer": "\textbf{A}"}', "JSON needs",
+    ),
     "an escape that a script wrote": (READERS, row(2, question="\vec{a}"), "JSON needs \\\\vec"),
     "lone surrogate": (JSON_ONLY, row(2, question="\ud800"), "not valid UTF-8"),
     "surrogate as key": (("jsonl", "json"), {"\ud800": 1}, "no question"),

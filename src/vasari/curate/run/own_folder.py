@@ -22,6 +22,7 @@ from vasari.curate.run.shards import is_shard_file, is_stage_folder
 
 MARKER = ".curation.json"
 _LOCK = ".lock"
+_OF_WORKERS = re.compile(r"\.workers-[0-9a-f-]+")
 _FOLDERS = ("stages", "images", "responses")
 FILES: tuple[str, ...] = (
     "sft.parquet",
@@ -50,7 +51,7 @@ def is_curation(root: Path) -> bool:
 
 def _comes_first(name: str) -> bool:
     """Whether a file may be there before the marker: workers look for one of their driver."""
-    return is_temporary(name, MARKER) or re.fullmatch(r"\.workers-[0-9a-f-]+", name) is not None
+    return is_temporary(name, MARKER) or _OF_WORKERS.fullmatch(name) is not None
 
 
 def refuse_other_folder(root: Path) -> None:
@@ -126,6 +127,11 @@ class OwnFolder:
         if not (self.root / MARKER).is_file():
             self._write_marker()
         remove_temporary(self.root, {MARKER, *FILES}.__contains__)
+        for left in self.root.glob(".workers-*"):
+            # This process may have its workers by now; no other one works here.
+            own = left.name.startswith(f".workers-{os.getpid()}-")
+            if _OF_WORKERS.fullmatch(left.name) and not own:
+                left.unlink(missing_ok=True)
         for stage in _folders(self.root / "stages"):
             remove_temporary(stage, is_shard_file)
         for images in _folders(self.root / "images"):
@@ -152,16 +158,25 @@ def locked(root: Path) -> Iterator[OwnFolder]:
             f"{root}: the folder cannot be used: {error.strerror or error}"
         ) from error
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(file, root)
         folder = OwnFolder(root)
         folder.prepare()
         yield folder
+    finally:
+        os.close(file)
+
+
+def _lock(file: int, root: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise StateError(
             f"{root}: another process curates in this folder; wait for it, or choose another --out"
         ) from error
-    finally:
-        os.close(file)
+    except OSError as error:
+        raise StorageError(
+            f"{root}: cannot be locked: {error.strerror or error}; choose another disk"
+        ) from error
 
 
 def _written(root: Path) -> set[str]:

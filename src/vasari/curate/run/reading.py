@@ -167,11 +167,10 @@ def read_entries(
     Shards that exist are not written again.
     """
     shard = _Shard()
-    taken: set[bytes] = set()
     number = 0
     for entry in entries:
         for row in entry_rows(entry, base, seed):
-            shard.take(entry.label, row, taken, root)
+            shard.take(entry.label, row, root)
             if shard.given.total() == shard_rows:
                 shard.write(folder, number, root)
                 shard, number = _Shard(), number + 1
@@ -206,23 +205,17 @@ class _Shard:
     kept: list[Prompt] = dataclasses.field(default_factory=list)
     dropped: list[tuple[str, Dropped]] = dataclasses.field(default_factory=list)
 
-    def take(self, source: str, row: Prompt | BadRow, taken: set[bytes], root: Path) -> None:
-        """Keep a row, with its images as files, or drop it; `taken` holds digests of ids so far."""
+    def take(self, source: str, row: Prompt | BadRow, root: Path) -> None:
+        """Keep a row, with its images as files, or drop it."""
         self.given[source] += 1
         if isinstance(row, BadRow):
             self._drop(source, row.where, "unreadable_row", row.reason)
-            return
-        # Digests, not ids: a set of millions has to fit.
-        digest = hashlib.blake2b(row.id.encode(), digest_size=8).digest()
-        if digest in taken:
-            self._drop(source, row.id, "id_taken", "another row has this id")
             return
         try:
             images = tuple(_kept_image(ref, row.id, root) for ref in row.images)
         except ImageError as error:
             self._drop(source, row.id, "image_unreadable", str(error))
             return
-        taken.add(digest)
         self.kept.append(dataclasses.replace(row, images=images))
 
     def write(self, folder: StageFolder, number: int, root: Path) -> None:
