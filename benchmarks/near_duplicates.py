@@ -5,7 +5,8 @@
 DIR holds `problems.jsonl` (id, question, answer, image) and its images; without it only the speeds
 are measured. Half of the problems are the benchmark, the other half is the clean training pool,
 into which leaks of the first half are planted. imagehash and datatrove are measured beside ours, in
-the same run, where they are installed. Prints two tables and writes them.
+the same run, where they are installed. Prints two tables and writes them; what is under way is told
+on stderr, since on a busy machine the whole takes many minutes.
 """
 
 from __future__ import annotations
@@ -163,6 +164,11 @@ def planted(prompts: list[Prompt], kind: str, rng: random.Random) -> list[Prompt
     return rows
 
 
+def tell(done: str) -> None:
+    """Say on stderr what is measured next, and the processor time used so far."""
+    print(f"{time.process_time():.0f} s: {done}", file=sys.stderr, flush=True)
+
+
 def quality(prompts: list[Prompt], seed: int = 0) -> list[str]:
     """Return table rows on the share of planted leaks found and the precision."""
     rng = random.Random(seed)
@@ -170,6 +176,7 @@ def quality(prompts: list[Prompt], seed: int = 0) -> list[str]:
     tests, clean = order[: len(order) // 2], order[len(order) // 2 :]
     index = BenchmarkIndex(tests, index_images(tests, crops=True))
     rows = []
+    tell("clean prompts")
     false = {drop.id: drop for drop in index.leaks(clean, index_images(clean))}
     by_id = {prompt.id: prompt for prompt in prompts}
     natural = sum(
@@ -183,6 +190,7 @@ def quality(prompts: list[Prompt], seed: int = 0) -> list[str]:
         ("cut", "the same, and cut by 5%"),
         ("paraphrase", "leak: reworded by rules, same figure"),
     ):
+        tell(label)
         leaks = planted(tests, kind, rng)
         found = {drop.id: drop for drop in index.leaks(leaks, index_images(leaks))}
         right = sum(drop.collided_with == name.rsplit("-", 1)[0] for name, drop in found.items())
@@ -204,6 +212,7 @@ def quality(prompts: list[Prompt], seed: int = 0) -> list[str]:
                 f"| of these, under 0.8 of the words kept | {len(hard)} |"
                 f" {statistics.mean(hard):.3f} | | |"
             )
+    tell("near-duplicates within the set")
     rows += _within(prompts, rng)
     rows.append("")
     rows.append(
@@ -261,9 +270,11 @@ def rates(work: Callable[[], object], count: int, repeats: int) -> str:
 
 def speeds(num_texts: int, repeats: int) -> list[str]:
     """Return the table rows on speed."""
+    tell(f"{num_texts:,} texts, {repeats} times")
     prompts = texts(num_texts)
     found = len(near_duplicates(prompts, index_images(prompts)))
     ours = rates(lambda: near_duplicates(prompts, index_images(prompts)), num_texts, repeats)
+    tell("hashes of images")
     rng = np.random.default_rng(0)
     images = [
         Image.fromarray(rng.integers(0, 256, size=(480, 640, 3), dtype=np.uint8)) for _ in range(50)
@@ -279,6 +290,7 @@ def speeds(num_texts: int, repeats: int) -> list[str]:
             lambda: [imagehash.phash(image, hash_size=16) for image in images], len(images), repeats
         )
     with contextlib.suppress(ImportError):
+        tell("datatrove")
         few = prompts[: min(2000, num_texts)]  # the peer is slow
         theirs_text = rates(lambda: run_datatrove(few), len(few), 1) + f" on {len(few):,} of them"
     return [

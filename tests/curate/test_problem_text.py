@@ -41,6 +41,17 @@ def reported(benchmark, training, **options):
          " then the degree of ∠CED is (). Explain how you obtained this."),
         (LADDER, "The foot of a ladder is 5.0 meters away from the wall on which it leans. The"
          " ladder is 13 meters long. How high does it reach?"),
+        # Spaced names on both sides of a full stop, as MathVerse writes them.
+        ("In trapezoid J K L M, J K is parallel to M L. J M = 6, K L = 6, and \\angle J M L is 80 degrees. Find m \\angle K.",
+         "In trapezoid JKLM, JK ∥ ML. JM = 6, KL = 6, and ∠JML is 80 degrees. Find m ∠K."),
+        ("A B \\cong D F. C E is perpendicular to A B and D F. C B = 9 x and D E = 2 x + 14. Find x.",
+         "AB ≅ DF. CE ⊥ AB and DF. CB = 9 x and DE = 2 x + 14. Find x."),
+        # Names and numbers alone, beside any words.
+        ("In ⊙M, FL = 24, HJ = 48, and m \\widehat{HP} = 65. Find m \\widehat{HJ}.",
+         "Here is a question about the drawing. In ⊙W, GV = 24, SN = 48, and m \\widehat{SJ} = 65. Find m \\widehat{SN}."
+         " Give your answer as a number."),
+        ("In $\\odot S$, $m \\widehat {PQR}=98$, Find $m \\widehat {PQ}$.",
+         "In ⊙S, m \\widehat {PQR} = 98. Find m \\widehat {PQ}. Justify each step of your reasoning."),
         ("⊙O 中，弦AB＝8，半径为5，则圆心O到AB的距离是（）", "⊙O中，半径为5，弦AB=8.0，圆心O到AB的距离是多少？"),
         ("If $A C=\\frac{1}{2} B D$ and $B D=\\sqrt{3}$, find the area of rhombus $A B C D$.",
          "Find the area of the rhombus ABCD if AC = ½ BD and BD = √3."),
@@ -57,6 +68,10 @@ def test_a_problem_told_otherwise_is_found(benchmark, training):
     ("benchmark", "training"),
     [
         (PARALLEL, PARALLEL.replace("60.0", "50.0")),
+        (
+            "In ⊙M, FL = 24, HJ = 48, and m \\widehat{HP} = 65. Find m \\widehat{HJ}.",
+            "In ⊙M, FL = 48, HJ = 24, and m \\widehat{HP} = 65. Find m \\widehat{HL}.",
+        ),
         (PARALLEL, PARALLEL.replace("80.0", "60.0").replace("B = 60.0", "B = 80.0")),
         (LADDER, LADDER.replace("13", "15")),
         (LADDER, "A rope of 13 m hangs from a tower, and a bird sits 5 m above. How long is it?"),

@@ -27,7 +27,7 @@ from vasari.core.records import AnswerKind, ImageRef, Prompt
 from vasari.data.images import open_image, read_image_bytes, resolve_path
 from vasari.data.references import single, unwrapped
 from vasari.data.rows import JSON_LINES, raise_problems, read_rows
-from vasari.data.values import image_value, is_json, text_fault, text_value
+from vasari.data.values import foreign_text, image_value, is_json, text_value
 
 SCHEMA_VERSION = 1
 
@@ -256,9 +256,9 @@ def _to_prompt(row: Mapping[str, Any], *, where: str, root: Path, own: bool) -> 
     }
     choices = _choices(given["choices"], label)
     if not own:
-        for name, text in [*texts.items(), *(("choices", option) for option in choices or ())]:
-            if fault := text_fault(text):
-                raise DataError(f"{label}: {name!r} {fault}")
+        texts = {name: foreign_text(text, f"{label}: {name!r}") for name, text in texts.items()}
+        options = [foreign_text(option, f"{label}: 'choices'") for option in choices or ()]
+        choices = tuple(options) or None
         texts["answer"] = _reference(texts["answer"], label)
     for name in ("question", "answer"):
         if not texts[name].strip():

@@ -18,11 +18,12 @@ IMAGE_MARK = "<image>"
 """Mark in a question's text at the place of an image."""
 
 _ESCAPES = {"\a": "a", "\b": "b", "\f": "f", "\n": "n", "\r": "r", "\t": "t", "\v": "v"}
-# Behind what texts do have, only what goes on no word or line of its own: a page may begin with
-# "rack", a cell with "text".
+# Only what begins no word: a page may begin with "rack", a line with "eq", a cell with "text".
 _ESCAPED = re.compile(
-    "[\a\b\v](?=[A-Za-z])|\f(?=(?:rac|orall|box|loor)(?![a-z]))"
-    "|\r(?=(?:ight|ightarrow|ho)(?![a-z]))|\n(?=(?:abla|otin)(?![a-z]))"
+    "\a(?=(?:lpha|ngle|pprox|rc(?:sin|cos|tan))(?![a-z]))"
+    "|\b(?=(?:eta|oxed|inom|ar|ecause|egin|ullet|ot|f|igcirc|igcap|igcup)(?![a-z]))"
+    "|\f(?=(?:rac|orall|box)(?![a-z]))|\n(?=(?:abla|otin)(?![a-z]))"
+    "|\r(?=(?:ight|ightarrow|ho)(?![a-z]))|\v(?=(?:ec|arphi|arepsilon|artheta)(?![a-z]))"
     "|\t(?=(?:imes|heta|riangle|herefore|frac)(?![a-z])|ext(?:bf|it|rm)?\\{)"
 )
 
@@ -52,19 +53,17 @@ def text_value(value: Any, name: str) -> str:
     return value
 
 
-def text_fault(text: str) -> str:
-    r"""Return what shows that a file's text is not what was meant; empty if nothing does.
+def foreign_text(text: str, name: str) -> str:
+    r"""Return a text of a file that others wrote, with the backslashes that JSON took from LaTeX.
 
-    A null character, or the escape that JSON makes of a single backslash: "\frac" is then a form
-    feed and "rac".
+    "\frac" with one backslash is a form feed and "rac" to a reader of JSON.
+
+    Raises:
+        DataError: It holds a null character.
     """
     if "\0" in text:
-        return "holds a null character"
-    if found := _ESCAPED.search(text):
-        rest = re.match("[A-Za-z]*", text[found.end() : found.end() + 20])
-        command = f"\\{_ESCAPES[found.group()]}{rest.group() if rest else ''}"
-        return f"has lost the backslash of {command} to an escape: JSON needs \\{command}"
-    return ""
+        raise DataError(f"{name} holds a null character")
+    return _ESCAPED.sub(lambda found: f"\\{_ESCAPES[found.group()]}", text)
 
 
 def _digits(value: int | float | Decimal, name: str) -> str:

@@ -132,22 +132,6 @@ FAULTS: dict[str, tuple[tuple[str, ...], Any, str]] = {
     "no answer": (READERS, {"id": "x", "question": "1?"}, "no answer|must be text"),
     "null character": (READERS, row(2, question="a\0b"), "null character"),
     "null in the answer": (READERS, row(2, answer="\0"), "null character"),
-    "frac with one backslash": (
-        ("jsonl", "json"), rb'{"question": "\frac{1}{2}?", "answer": "1"}', "JSON needs \\\\frac",
-    ),
-    "boxed with one backslash": (
-        ("jsonl", "json"), rb'{"question": "q", "answer": "\boxed{1}"}', "JSON needs \\\\boxed",
-    ),
-    "times with one backslash": (
-        ("jsonl",), rb'{"question": "q", "answer": "A", "choices": ["3 \times 4"]}', "\\times",
-    ),
-    "right arrow with one backslash": (
-        ("jsonl", "json"), rb'{"question": "a \rightarrow b?", "answer": "1"}', "JSON needs",
-    ),
-    "bold text with one backslash": (
-        ("jsonl",), rb'{"question": "q", "answer": "\textbf{A}"}', "JSON needs",
-    ),
-    "an escape that a script wrote": (READERS, row(2, question="\vec{a}"), "JSON needs \\\\vec"),
     "lone surrogate": (JSON_ONLY, row(2, question="\ud800"), "not valid UTF-8"),
     "surrogate as key": (("jsonl", "json"), {"\ud800": 1}, "no question"),
     "half an object": (("jsonl", "sharegpt"), b'{"id": "x", "question": "q', "not valid JSON"),
@@ -352,7 +336,29 @@ def test_what_is_no_file_in_a_folder_is_told_and_the_rest_read(reader, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "text", ["one\f\frack", "a\f\nb", "a\ttext", "a\tan", "old\rangle", "x\nu", "\x85", "\f", "5\b", "\\frac{1}{2}"]
+    ("written", "meant"),
+    [
+        ({"question": "\frac{1}{2}?"}, {"question": r"\frac{1}{2}?"}),
+        ({"question": "a \rightarrow b?"}, {"question": r"a \rightarrow b?"}),
+        ({"question": "\vec{a} at \beta and \theta"}, {"question": r"\vec{a} at \beta and \theta"}),
+        ({"answer": "\boxed{1}"}, {"answer": "1"}),
+        ({"answer": "\frac{36}{13}"}, {"answer": r"\frac{36}{13}"}),
+        ({"answer": "\textbf{A}"}, {"answer": r"\textbf{A}"}),
+        ({"answer": "A", "choices": ["3 \times 4", "5"]}, {"choices": (r"3 \times 4", "5")}),
+        ({"solution": "So \boxed{1}."}, {"solution": r"So \boxed{1}."}),
+    ],
+)
+@pytest.mark.parametrize("reader", READERS)
+def test_latex_that_lost_its_backslash_to_an_escape_gets_it_back(reader, written, meant, tmp_path):
+    if reader not in ("jsonl", "parquet"):
+        pytest.skip("the layout of the row is another")
+    write(reader, tmp_path / "data", [row(1), row(2, **written), row(3)])
+    found = read(reader, tmp_path / "data")[1]
+    assert {name: getattr(found, name) for name in meant} == meant
+
+
+@pytest.mark.parametrize(
+    "text", ["a title\vText", "c\bcd", "one\f\frack", "a\f\nb", "a\ttext", "a\tan", "old\rangle", "x\nu", "\x85", "\f", "5\b", "\\frac{1}{2}"]
 )  # fmt: skip
 def test_a_page_break_a_tab_and_a_line_end_are_no_lost_backslashes(text, tmp_path):
     write("jsonl", tmp_path / "data", [row(1), row(2, question=f"q {text}"), row(3)])

@@ -254,7 +254,8 @@ class BenchmarkIndex:
         for key in problem.keys:
             shared = Counter(
                 reference.index
-                for word in problem.words or ("",)
+                # Under "" are texts of names and numbers alone, which any words may stand beside.
+                for word in ((*problem.words, "") if key else problem.words or ("",))
                 for reference in self._by_word.get((key, word), ())
             )
             for index, count in shared.items():

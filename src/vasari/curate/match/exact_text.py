@@ -43,7 +43,7 @@ _AFTER = re.compile(
     r"|(?:the |an? )?(?:correct )?(?:options? |choices? )?(?:letters?|option)"
     r"(?: (?:from|of) the (?:given )?(?:choices|options)(?: directly)?)?)"
     r"|(?:select|choose|pick) the (?:correct|right|best) (?:answer|option|choice)"
-    rf"|=|{BLANK}|please|kindly|thank you|thanks|answer|choices|options|the answer is)$",
+    rf"|,|=|{BLANK}|please|kindly|thank you|thanks|answer|choices|options|the answer is)$",
     re.IGNORECASE,
 )
 

@@ -8,6 +8,7 @@ triangle PQR, where angle P measures 50 degrees".
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ _PLAIN_WORDS = frozenset(
         " picture diagram drawing image given know known following respectively suppose let assume"
         " we you have has get can value degree measure measures measured size answer equal equals"
         " there where when so such m s t please see below above using use consider look question"
-        " problem about approximately does do will should"
+        " problem about approximately does do will should give your write only final result round"
+        " necessary express explain justify reasoning each step carefully"
     ).split(" ")
 )
 _KINDS = frozenset(("angle", "triangle", "circle", "arc"))
@@ -33,6 +35,7 @@ _LONGEST_NAME = 8
 _MOST_SPELLED = 3  # numbers in words that may stand in digits in the other text
 _MOST_MENTIONS = 24
 _MOST_STEPS = 600
+_SENTENCE_END = re.compile(r"(?<=[A-Z])\s?[.;](?=\s)")
 _LEAST_TOLD = 4
 """Names, words and numbers of a text that tells a problem by itself; "Find x." does not."""
 _LEAST_WORDS = 0.5
@@ -75,7 +78,9 @@ class ProblemText:
 
 def read_problem(question: str) -> ProblemText:
     """Read a question, without its options, into what tells its problem."""
-    reading = read_notation(before_options(question), commas=True)
+    # "... to Z Y. X Y and ..." names ZY and XY.
+    text = _SENTENCE_END.sub(",", before_options(question))
+    reading = read_notation(text, commas=True)
     tokens = without_instructions(" ".join(reading.tokens)).split(" ")
     spelled = frozenset(reading.spelled)
     numbers = frozenset(word for word in tokens if word and is_number(word))
@@ -193,7 +198,8 @@ def same_problem(one: ProblemText, other: ProblemText) -> float | None:
         if names[0] < 0.9 or names[1] < 0.75:
             return None
         if few:
-            enough = fewer >= 0.99 and more >= 0.5 and count >= _MANY_NAMES - 1
+            enough = fewer >= 0.99 and count >= _MANY_NAMES - 1
+            enough = enough and (more >= 0.5 or (bool(one.numbers) and count >= _MANY_NAMES))
         elif count >= 3:
             enough = fewer >= 0.75 and more >= 0.35
         else:
@@ -214,8 +220,9 @@ def same_problem(one: ProblemText, other: ProblemText) -> float | None:
 
 
 def word_overlap(one: ProblemText, other: ProblemText) -> tuple[float, float]:
-    """Shares of the fewer and of the more words that are in both."""
-    return _shares(len(one.words & other.words), len(one.words), len(other.words))
+    """Shares of the fewer and of the more words that are in both; no words are in any others."""
+    fewer, more = _shares(len(one.words & other.words), len(one.words), len(other.words))
+    return (fewer if one.words and other.words else 1.0), more
 
 
 def same_numbers(one: ProblemText, other: ProblemText) -> bool:

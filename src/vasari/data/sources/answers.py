@@ -12,7 +12,7 @@ from typing import Any
 from vasari.core.errors import DataError
 from vasari.data.references import last_boxed, single, unwrapped
 from vasari.data.sources.spec import AnswerForm
-from vasari.data.values import text_fault, text_value
+from vasari.data.values import foreign_text, text_value
 
 _MAX_LIST_CHARS = 100_000
 
@@ -24,14 +24,9 @@ def plain_text(value: Any, name: str) -> str:
     """Return a value of a row as text (3.0 becomes "3"), without the spaces around it.
 
     Raises:
-        DataError: It is no text or finite number, not valid Unicode, or not what was meant
-            (`text_fault`).
+        DataError: It is no text or finite number, not valid Unicode, or holds a null character.
     """
-    text = text_value(value, name)
-    # Before spaces are taken off, of which a form feed is one.
-    if fault := text_fault(text):
-        raise DataError(f"{name} {fault}")
-    return text.strip()
+    return foreign_text(text_value(value, name), name).strip()
 
 
 def reference_answer(value: Any, choices: Sequence[str] | None, form: AnswerForm) -> str:
