@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from vasari.verify.claims import is_denied, opens_question
 from vasari.verify.limits import MAX_NESTING, LimitExceededError
 from vasari.verify.normalise import normalise
 
@@ -12,11 +13,11 @@ _BOX_TOKENS = re.compile(r"<\|begin_of_box\|>(.{0,2000}?)(?:<\|end_of_box\|>|\Z)
 _FRAME = re.compile(r"\\(?:fbox|framebox(?:\s?\[[^\[\]]{0,20}\]){0,2})(?=\s{0,8}\{)")
 _BRACE = re.compile(r"\\boxed\s{0,8}\{|\\[\\{}]|[{}]")
 _MAX_BETWEEN = 60
-_NOT_BOXED = re.compile(r",?\s(?:and\s)?(?:not|rather than|instead of)\s*[$(]*\Z", re.IGNORECASE)
 _BETWEEN_BOXES = re.compile(
     r"(?:[a-zA-Z]\s?=|[\s,;.$&:()*/、，；。和或与]|\\[,; ()\[\]]|\b(?:and|or|und|oder|et|ou)\b)*",
     re.IGNORECASE,
 )
+_OR = re.compile(r"\b(?:or|oder|ou)\b|或", re.IGNORECASE)
 _MAX_UNWRAP = 8
 
 
@@ -72,13 +73,14 @@ def joint_boxes(text: str) -> list[str]:
         if not normalise(content):
             continue
         opener = text.rfind("\\boxed", 0, start)
-        between = text[last_end + 1 : opener] if last_end >= 0 else "."
-        if found and len(between) < _MAX_BETWEEN and _NOT_BOXED.search(between):
+        if is_denied(text, opener) or opens_question(text, opener, end):
             last_end = end
             continue  # "\boxed{C}, not \boxed{B}"
+        between = text[last_end + 1 : opener] if last_end >= 0 else "."
         if found and len(between) < _MAX_BETWEEN and _BETWEEN_BOXES.fullmatch(normalise(between)):
             if normalise(content) not in {normalise(part) for part in parts}:
-                found[-1] = f"{found[-1]}, {content}"
+                joint = " or " if _OR.search(between) else ", "
+                found[-1] = f"{found[-1]}{joint}{content}"
                 parts.append(content)
         else:
             found.append(content)

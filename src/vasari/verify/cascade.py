@@ -9,7 +9,14 @@ from typing import Protocol
 from vasari.core.records import AnswerKind, Outcome, Verdict
 from vasari.verify.answer import Answer
 from vasari.verify.arguments import check_arguments
-from vasari.verify.choices import all_letters, joined_letters, named_letters
+from vasari.verify.choices import (
+    all_letters,
+    is_undecided,
+    joined_letters,
+    letters_in_a_row,
+    named_letters,
+)
+from vasari.verify.claims import UNKNOWN
 from vasari.verify.compare import sets_match, values_match
 from vasari.verify.extract import Extraction, extract_answer
 from vasari.verify.formulas import may_be_formula
@@ -172,6 +179,8 @@ def _read_prose(extraction: Extraction, reference: Reference, *, held: bool) -> 
         return (number_in(shown) if is_sentence(shown) else None) or found
     if breaks_off(extraction.visible):
         return None
+    if found is not None and UNKNOWN.match(found):
+        return found
     if found is None:
         return stated_number(extraction.visible)
     # "Here is the answer:" above a paragraph is a heading; what follows it is read as prose.
@@ -199,7 +208,7 @@ def _is_readable(found: str, reference: Reference) -> bool:
 
 def _read_choice(extraction: Extraction, reference: Reference) -> str | None:
     found = extraction.text
-    if found is not None and reference.choices and joined_letters(found, reference.choices):
+    if found is not None and joined_letters(found, reference.choices):
         return found
     if extraction.source in ("box", "block"):
         if found is None or named_letters(found, reference.choices):
@@ -246,6 +255,8 @@ def _compare(found: str, reference: Reference) -> Verdict:
     if reference.kind == "choice":
         return _compare_choice(found, reference)
     if reference.kind == "text" or reference.answer is None:
+        if letters_in_a_row(found) == reference.text:
+            return Verdict(Outcome.CORRECT, found, "text")
         return _decided(texts_match(found, reference.text), found)
     read = Answer(found)
     if reference.kind == "set":
@@ -259,10 +270,12 @@ def _compare(found: str, reference: Reference) -> Verdict:
 
 
 def _compare_choice(found: str, reference: Reference) -> Verdict:
-    several = joined_letters(found, reference.choices) if reference.choices else frozenset()
+    several = joined_letters(found, reference.choices)
     letters = several or named_letters(found, reference.choices)
     if len(reference.letters) > 1 and len(letters) < 2:
         letters = all_letters(found, reference.choices) or letters
+    if len(reference.letters) > 1 and is_undecided(found, reference.choices):
+        return Verdict(Outcome.INCORRECT, found, "ambiguous", "it leaves a choice between options")
     if not letters:
         return Verdict(Outcome.INCORRECT, found, "choice", "the answer names no option")
     ours = option_texts(letters, reference.choices)

@@ -20,7 +20,7 @@ from vasari.verify.options import (
 _LETTER = r"[A-Za-z]"
 _BARE = re.compile(
     rf"(?:(?:the\s)?(?:correct\s)?(?:option|choice|answer)\s?(?:is\s?)?:?\s?|(?:应该?)?(?:选项?"
-    rf"|答案)(?:是|为)?\s?[:：]?\s?)?[(\[{{]?\s?({_LETTER})\s?[)\]}}]?[.:,)]*(?:#{(2,)})?(?:选项)?",
+    rf"|答案)(?:是|为)?\s?[:：]?\s?)?[(\[{{]?\s?({_LETTER})\s?[)\]}}]?[.:,)]*(?:选项)?",
     re.IGNORECASE,
 )
 _LABELLED = re.compile(
@@ -30,7 +30,7 @@ _LABELLED = re.compile(
 )
 _LABEL = re.compile(rf"[(\[]({_LETTER})[)\]]|(?<![^\W_])({_LETTER})(?=[.:)](?:\s|\Z))")
 _SEVERAL = re.compile(
-    rf"(?:[(\[]?{_LETTER}[)\]]?\.?)(?:\s?(?:(?:,\s?)?\b(?:and|or)\b|,|;|/|&|\s)"
+    rf"(?:[(\[]?{_LETTER}[)\]]?\.?)(?:\s?(?:(?:,\s?)?\b(?:and|or)\b|[,、;/&\s和与及或])"
     rf"\s?(?:[(\[]?{_LETTER}[)\]]?\.?))+",
     re.IGNORECASE,
 )
@@ -46,6 +46,7 @@ _CAPITAL = re.compile(r"(?<![A-Za-z0-9])([A-Z])(?![A-Za-z0-9'])")
 _JOINED = re.compile(r"[A-Z]{2,10}")
 _BULLET = re.compile(r"\s*(?:[-*•]\s+|\d{1,2}[.)]\s+)?")
 _ORDINAL = re.compile(r"(?:the )?(?:option|choice|answer)\s?(?:number\s?)?#?([1-9])", re.IGNORECASE)
+_UNDECIDED = re.compile(r"\b(?:not|or|neither|either|maybe|perhaps)\b|n't\b|不|或", re.IGNORECASE)
 _SINGLE = re.compile(rf"(?<![^\W_]){_LETTER}(?![^\W_])")
 
 
@@ -129,14 +130,39 @@ def _several_or_labelled(text: str, choices: Sequence[str] | None) -> frozenset[
     return several
 
 
-def joined_letters(text: str, choices: Sequence[str]) -> frozenset[str]:
-    """Return the options of "BD" (several right options), unless that is the text of one."""
+def joined_letters(text: str, choices: Sequence[str] | None) -> frozenset[str]:
+    """Return the options of "BD" (several right options), unless that is the text of one.
+
+    Without choices these are capital letters from A to J.
+    """
     text = normalise(text)
     if not _JOINED.fullmatch(text) or len(set(text)) < len(text):
         return frozenset()
+    if choices is None:
+        return frozenset(text) if max(text) <= "J" else frozenset()
     if any(normalise(choice).casefold() == text.casefold() for choice in choices):
         return frozenset()
     return frozenset(text) if set(text) <= set(LETTERS[: len(choices)]) else frozenset()
+
+
+def letters_in_a_row(text: str) -> str:
+    """Return "BD" for "BD", "B, D", "(B) and (D)": several letters and nothing else; else ""."""
+    text = normalise(text).strip("{}\\ ")
+    if _JOINED.fullmatch(text):
+        return text
+    listed = _SEVERAL.fullmatch(text) and not is_undecided(text)
+    return "".join(_CAPITAL.findall(text)) if listed else ""
+
+
+def may_be_letters(text: str) -> bool:
+    """Whether a text without choices can be nothing but several options, from A to J.
+
+    "BD" and "A, B"; neither "DB" nor "ABC", which may be a name and a ranking.
+    """
+    row = letters_in_a_row(text)
+    if "{" in text or len(row) < 2 or len(set(row)) < len(row) or max(row) > "J":
+        return False
+    return row != text or (list(row) == sorted(row) and not LETTERS.startswith(row))
 
 
 def all_letters(text: str, choices: Sequence[str] | None) -> frozenset[str]:
@@ -144,11 +170,16 @@ def all_letters(text: str, choices: Sequence[str] | None) -> frozenset[str]:
 
     Empty where it denies something.
     """
-    if not choices or re.search(r"\b(?:not|or|neither)\b|n't\b|不|或", text):
+    if is_undecided(text, choices):
         return frozenset()
-    inside = LETTERS[: len(choices)]
+    inside = LETTERS[: len(choices)] if choices else LETTERS[:10]
     letters = frozenset(letter for letter in _CAPITAL.findall(normalise(text)) if letter in inside)
-    return letters or _letters_of_labels(normalise(text), choices)
+    return letters or (_letters_of_labels(normalise(text), choices) if choices else letters)
+
+
+def is_undecided(text: str, choices: Sequence[str] | None = None) -> bool:
+    """Whether a text denies something or leaves a choice, "B or D", and no option does."""
+    return bool(_UNDECIDED.search(text)) and not any(map(_UNDECIDED.search, choices or ()))
 
 
 def _letters_of_lines(text: str, choices: Sequence[str] | None) -> frozenset[str]:

@@ -26,6 +26,7 @@ _LABELLED_LINE = re.compile(rf"[(\[]?[A-Z][.:)\]]\s[^\n]{{1,{LABELLED_RESPONSE_C
 _ANSWER_TAG = re.compile(
     r"<(/?)(?:final[_ ]?)?answer>|\[(/?)(?:FINAL[_ ]?)?ANSWER\]", re.IGNORECASE
 )
+_STRUCK_OUT = re.compile(r"~~(?=\S)[^~\n]{1,200}~~")
 _END_TOKENS = re.compile(r"(?:<\|[a-z_]{1,24}\|>|</?s>|<eos>|<end_of_turn>)\s*\Z")
 _ENDS_IN_PHRASE = re.compile(r"\banswer\s?(?:is|:|=)?\W{0,4}\Z", re.IGNORECASE)
 _NEXT_QUESTION = re.compile(
@@ -82,6 +83,8 @@ def extract_answer(response: str) -> Extraction:
         LimitExceededError: The braces of a box nest too deep.
     """
     visible = outside_thought(response, until=_ANSWER_TAG)
+    if "~~" in visible:
+        visible = _STRUCK_OUT.sub(" ", visible)
     visible = _END_TOKENS.sub("", with_whole_boxes(visible)).strip()
     blocks = _answer_blocks(visible)
     if blocks is None:

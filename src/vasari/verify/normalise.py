@@ -41,7 +41,9 @@ _WRAPPER = re.compile(
     r"|operatorname|bf|rm)\*?\s*\{([^{}]*(?:\{[^{}]*\}[^{}]*){0,3})\}"
 )
 _HTML = re.compile(
-    r"</?(?:b|i|em|strong|u|p|br|span|code|mark|small|big|center)\s?/?>", re.IGNORECASE
+    r"</?(?:b|i|em|strong|u|p|br|span|code|mark|small|big|center|output|final|result|solution"
+    r"|response|conclusion)\s?/?>",
+    re.IGNORECASE,
 )
 _DOUBLED = re.compile(r"\\\\(?=[a-zA-Z]{2})")
 _ROW_BREAK = re.compile(r"\\\\(?:\[[^\]]{0,12}\])?")
@@ -67,7 +69,16 @@ _MONEY = re.compile(r"\\(pounds|euro|textdollar|yen|texteuro)(?![a-zA-Z])")
 # Ticks and crosses are answers.
 _EMOJI = re.compile("[\U0001f000-\U0001faff\ufe0f\u2728\u2b50\u2b55]+")
 _COMMAND_BEFORE = re.compile(r"\\[a-zA-Z]{1,12}\Z")
-_EDGE = " \t\n*`"
+_EDGE = " \t\n`"
+_STARS = re.compile(
+    r"(?:[-•]\s+)?(?P<mark>\*{1,3}|__)(?P<inside>[^*_]+)(?P=mark)|\*\s+(?P<item>.+)"
+    r"|(?:\*{2,3}(?=\S)|\*(?=\S[^*]*\*))(?P<opened>.+)"
+    r"|(?P<before>.*[\s(:=$](?P<open>\*{1,3})\S[^*]*)(?P=open)",
+    re.DOTALL,
+)
+"""Markdown's stars around a text, before the item of a list, or around its end; "a*" has none."""
+_STARRED = re.compile(r"\^\s?\{?\s?(?:\*|\\ast(?![a-zA-Z]))\s?\}?|(?<=[a-zA-Z])\*\Z")
+"""The star of a conjugate or a dual."""
 _CLOSING_MARKS = re.compile(r"#{2,}\Z")  # "B###"; one alone is a name: C#.
 _ARTICLE = re.compile(r"^(?:the|a|an)\s+(?=\S)")
 _WORD_HYPHEN = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
@@ -115,7 +126,8 @@ def _normalise(text: str) -> str:
         text = _DEGREES.sub("°", text).replace("*°", "°")
     if "~" in text:
         text = _TILDE.sub(" ", text)
-    return _strip_edges(" ".join(text.replace("{,}", ",").replace("...", "…").split()))
+    text = _strip_edges(" ".join(text.replace("{,}", ",").replace("...", "…").split()))
+    return _STARRED.sub("^*", text) if "*" in text or "\\ast" in text else text
 
 
 def _without_commands(text: str) -> str:
@@ -207,6 +219,8 @@ def _strip_edges(text: str) -> str:
     while True:
         before = text
         text = _CLOSING_MARKS.sub("", text.strip(_EDGE).rstrip(".,;:。"))
+        if ("*" in text or "__" in text) and (starred := _STARS.fullmatch(text)):
+            text = next(filter(None, starred.group("inside", "item", "opened", "before")))
         if len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
             text = text[1:-1]
         if text == before:

@@ -15,7 +15,9 @@ from vasari.verify.ranges import parse_range
 from vasari.verify.units import canonical_unit, split_unit
 from vasari.verify.words import (
     CARDINAL,
+    CHINESE_COUNTED,
     CHINESE_LARGE,
+    CHINESE_NUMBER,
     NUMBER_WORDS,
     SCALES,
     part_of,
@@ -56,15 +58,15 @@ _WORD_NUMBER = re.compile(
     r"(?:\s(?P<unit>.*))?",
     re.DOTALL | re.IGNORECASE,
 )
+_CHINESE_COUNT = re.compile(rf"({CHINESE_NUMBER})({CHINESE_COUNTED}\D*)")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _PLAIN_DECIMAL = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 _DIGIT = re.compile("[0-9]")
 _LATIN_WORD = re.compile("[a-z]+")
 _VALUE_NAMES = NUMBER_WORDS | {"e", "pi"}
 _ABOUT = re.compile(
-    r"(?:(?:in|at|on|by|is|are|was|approximately|approx\.?|about|around|roughly|nearly|exactly"
-    r"|only|just|almost"
-    r"|precisely|a total of|in total)(?![a-z])\s?"
+    r"(?:(?:in|at|on|by|is|are|was|approximately|approx\.?|about|around|roughly|exactly|only|just"
+    r"|precisely|a total of|in total|(?:none|no) other than|nothing (?:but|other than))(?![a-z])\s?"
     r"|(?:约为?|大约|一?共有?)\s?|[~≈∼≃]\s?|\\approx\s?)+",
     re.IGNORECASE,
 )
@@ -252,7 +254,7 @@ def _in_words(text: str) -> Number | None:
     if value is not None:
         return Number(value)
     if not text.isascii():
-        match = re.fullmatch(r"(负?[零〇一二两三四五六七八九十百千万亿]+)(\D*)", text)
+        match = _CHINESE_COUNT.fullmatch(text)
         chinese = words_value(match.group(1)) if match else None
         unit = canonical_unit(match.group(2)) if match else None
         return Number(chinese, unit=unit) if chinese is not None and unit is not None else None

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterator
 
+from vasari.verify.claims import opens_question
 from vasari.verify.prose_patterns import CORRECTED, DENIED_BEHIND, DOUBTS, NOT_BUT
 
 _MAX_LIST_CHARS = 4_000
@@ -24,7 +25,7 @@ _PHRASE = re.compile(
     r"|my\s)?answer[*\s]{0,8}$|答案(?:的)?(?:选项|应该|应当)?[是为选]?\s?[:\uff1a]?|####",
     re.IGNORECASE | re.MULTILINE,
 )
-_SENTENCE_END = re.compile(r"\.(?=[\"']?(?:\s|\Z))|[\n。]")
+_SENTENCE_END = re.compile(r"\.(?=[\"']?(?:\s|\Z))|[\n。]|(?<=!)(?=\s+[A-Z][a-z])")
 _LABELLED_ITEMS = re.compile(r"[A-Z]\. [^.\n]{1,200}?(?:,|;| and) [A-Z]\. [^.\n]{1,200}")
 _ENDS_THERE = re.compile(r"[\s*]*(?:[.。!]|\n|\Z)")
 _INLINE_LABEL = re.compile(r"(?:(?<=\s)|(?<=\()|\A)([A-Z])(?:[.)]\s|(?=\s+\d[.)])|\Z)")
@@ -36,6 +37,7 @@ _HINTS = (
     "answer", "option", "choice", "solution", "result", "antwort", "lösung", "réponse",
     "respuesta", "resposta", "risposta", "ответ", "答", "####", "ans",
 )  # fmt: skip
+_STARS = re.compile(r"\*{1,3}(?!\s|\*)|(?<=\S)\*{1,3}")
 _AROUND = 32
 _MAX_TO_CORRECTION = 200
 
@@ -56,6 +58,8 @@ def stated_after_phrase(text: str) -> str | None:
     for match in _phrases_from_the_end(text):
         if DOUBTS.search(text[max(0, match.start() - 60) : match.start()].rpartition(". ")[2]):
             continue
+        if opens_question(text, match.start(), match.end()):
+            continue
         rest = text[match.end() :].lstrip(" \t\r\n:*}")
         if (options := _listed_options(rest)) is not None:
             return options
@@ -69,8 +73,17 @@ def stated_after_phrase(text: str) -> str | None:
             end = _SENTENCE_END.search(rest)
             stated = rest[: end.start()] if end else rest
         if re.search(r"\w", stated):
+            if "*" in stated:
+                lead = text[text.rfind("\n", 0, match.start()) + 1 : len(text) - len(rest)]
+                stated = _closed(stated, lead)
             return NOT_BUT.sub("", DENIED_BEHIND.sub("", stated))
     return None
+
+
+def _closed(stated: str, lead: str) -> str:
+    """A statement without the stars that close what its line opened: "**Answer: 5!** ..."."""
+    opened = [run.group() for run in _STARS.finditer(lead)]
+    return stated.replace(opened[-1], "", 1) if len(opened) % 2 else stated
 
 
 def _phrases_from_the_end(text: str) -> Iterator[re.Match[str]]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from vasari.verify.choices import named_letters
+from vasari.verify.claims import is_question
 from vasari.verify.normalise import loosen, normalise
 from vasari.verify.options import LETTERS, letters_of_text, option_words
 from vasari.verify.prose_numbers import formula_in, number_in
@@ -49,6 +50,7 @@ from vasari.verify.prose_patterns import (
 )
 from vasari.verify.sentences import MAX_TAIL_CHARS, declines, likely_sentences
 
+_MAX_QUESTION = 200
 _OPERATOR = re.compile(r"[-+*/^=]\s?[\w(\\]")
 
 MIN_SPELLED_WORDS = 4
@@ -64,6 +66,11 @@ def stated_option(text: str, choices: Sequence[str] | None) -> str | None:
     that concludes, the last and the first sentence, if it names one option only, by its letter, its
     words or its number; for the options yes and no, a first sentence that denies.
     """
+    asks = len(text) < _MAX_QUESTION and is_question(text) and not BREAK.search(text.strip())
+    return None if asks else _stated(text, choices)
+
+
+def _stated(text: str, choices: Sequence[str] | None) -> str | None:
     head, tail = text[:MAX_TAIL_CHARS], text[-MAX_TAIL_CHARS:]
     marked = [match for match in MARKED.finditer(tail) if not REJECTS.search(match.group())]
     if marked:
@@ -225,7 +232,7 @@ def _labelled_at_first(head: str, choices: Sequence[str] | None) -> str | None:
 
 
 def _named_in(sentence: str, choices: Sequence[str] | None) -> str | None:
-    if DOUBTS.search(sentence):
+    if DOUBTS.search(sentence) or is_question(sentence):
         return None
     direct = named_letters(sentence, choices)
     if len(direct) == 1 and (not choices or direct <= set(LETTERS[: len(choices)])):

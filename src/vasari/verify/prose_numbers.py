@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from vasari.verify.claims import UNKNOWN, asks, is_taken_back, refutes, speaks_about
 from vasari.verify.normalise import DOLLAR, normalise
 from vasari.verify.numbers import parse_number
 from vasari.verify.prose_patterns import (
@@ -13,8 +14,10 @@ from vasari.verify.prose_patterns import (
     BRACKETED,
     BREAK,
     CHANGED,
+    CHINESE_NUMERAL,
     CONDITION,
     COPULA,
+    CORRECTED,
     DATES,
     DECLINES,
     DESCRIBES,
@@ -30,6 +33,7 @@ from vasari.verify.prose_patterns import (
     MINUS_BEFORE,
     MORE_THAN,
     NOT,
+    NOT_BUT,
     NUMERAL,
     OF_THE_ANSWER,
     QUOTED_NUMBER,
@@ -98,14 +102,13 @@ def number_in(sentence: str) -> str | None:
 
 def _read(sentence: str) -> str | None:
     """The number that a sentence gives; "" if it gives none on purpose; None if it has none."""
-    if DECLINES.search(sentence) or UNFINISHED.search(sentence[-60:]) or DOUBTS.search(sentence):
-        return ""
-    if BLANK.search(sentence):
+    if asks(sentence) or BLANK.search(sentence):
         return None
-    sentence = QUOTED_NUMBER.sub(r"\2", BOLD.sub(" ", sentence))
-    sentence = _without_asides(normalise(sentence))
-    if reason := REASON.search(sentence):
-        sentence = sentence[: reason.end()]
+    if _withholds(sentence):
+        return ""
+    if corrected := CORRECTED.search(sentence):
+        sentence = sentence[corrected.end() :]
+    sentence = _in_figures(NOT_BUT.sub("", sentence))
     for start in _clause_starts(sentence):
         numerals = [
             numeral
@@ -136,12 +139,13 @@ def formula_in(sentence: str) -> str | None:
     None where it ends in something else: a plain number is read by `number_in`.
     """
     sentence = normalise(sentence[-MAX_TAIL_CHARS // 4 :])
-    if DECLINES.search(sentence):
+    if DECLINES.search(sentence) or UNKNOWN.search(sentence) or asks(sentence):
         return None
     last = [part for part in BREAK.split(sentence) if part.strip()]
     starts = list(FORMULA_STARTS.finditer(last[-1])) if last else []
     for start in starts[-3:]:
-        if BOUND.search(last[-1][: start.end()]) or NOT.search(last[-1][: start.start()] + " "):
+        before = last[-1][: start.start()].rstrip() + " "
+        if BOUND.search(last[-1][: start.end()]) or NOT.search(before):
             return None
         rest = last[-1][start.end() :].strip(" .")
         bare = split_unit(normalise(rest)).body
@@ -167,6 +171,32 @@ def is_sentence(text: str) -> bool:
     )
 
 
+def _withholds(sentence: str) -> bool:
+    """Whether a sentence gives no answer: it declines, doubts, breaks off, or takes one back."""
+    patterns = (DECLINES, DOUBTS, UNKNOWN)
+    return (
+        any(pattern.search(sentence) for pattern in patterns)
+        or bool(UNFINISHED.search(sentence[-60:]))
+        or refutes(sentence)
+        or speaks_about(sentence)
+    )
+
+
+def _in_figures(sentence: str) -> str:
+    """A sentence in standard spelling, Chinese numbers in figures, without asides and reasons."""
+    sentence = normalise(QUOTED_NUMBER.sub(r"\2", BOLD.sub(" ", sentence)))
+    if not sentence.isascii():
+        sentence = CHINESE_NUMERAL.sub(_chinese_in_figures, sentence)
+    sentence = _without_asides(sentence)
+    reason = REASON.search(sentence)
+    return sentence[: reason.end()] if reason else sentence
+
+
+def _chinese_in_figures(match: re.Match[str]) -> str:
+    value = words_value(match.group())
+    return match.group() if value is None else str(value)
+
+
 def _without_asides(sentence: str) -> str:
     """A sentence without brackets behind a number: "$70,000 ($200,000 - $130,000)"."""
     numeral = NUMERAL.search(sentence)
@@ -178,7 +208,7 @@ def _without_asides(sentence: str) -> str:
 def _is_changed(sentence: str, numeral: re.Match[str]) -> bool:
     """Whether the words beside a number make it a bound or another: "more than 5", "half of 5"."""
     before = sentence[max(0, numeral.start() - 40) : numeral.start()]
-    if BOUND.search(before):
+    if BOUND.search(before) or is_taken_back(sentence, numeral.start(), numeral.end()):
         return True
     changed = CHANGED.match(sentence, numeral.end())
     if changed is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from vasari.verify.words import CARDINAL
+from vasari.verify.words import CARDINAL, CHINESE_COUNTED, CHINESE_NUMBER
 
 BREAK = re.compile(r"(?<=[.!?])(?<!\d!)[\"')*]{0,3}\s+|(?<=[。;])|\s*\n+\s*")
 """Space between two sentences."""
@@ -18,7 +18,7 @@ SO = re.compile(r"\W*so\b", re.IGNORECASE)
 ANSWERS = re.compile(r"\b(?:answer|(?:correct|right|best) (?:option|choice))\b", re.IGNORECASE)
 
 DECLINES = re.compile(
-    r"\b(?:cannot|can't|can not|could not|unable|impossible|"
+    r"\b(?:(?:cannot|can't|can not|could not)(?! be \W?\d)|unable|impossible|"
     r"not (?:possible|able|provided|specified|given|enough|clear|mentioned|visible|available|"
     r"sufficient|include|contain|provide|show|specify|explicitly)|"
     r"(?:doesn't|don't) (?:have|provide|give|contain|include|specify|show|know)|"
@@ -39,7 +39,7 @@ REJECTS = re.compile(
 """Words of a sentence that rules an option out."""
 
 NOT = re.compile(
-    r"(?:\b(?:not|nor|never|neither|except|rather than|instead of)|[a-z]n'?t)"
+    r"(?:\b(?:not|cannot|nor|never|neither|except|rather than|instead of)|[a-z]n'?t)"
     r"\s(?:\w+\s){0,4}\Z"
     r"|\b(?:no|without)\s\Z|(?:不是|并非|没有|绝非|并不是|不属于|不)\s?\Z"
 )
@@ -118,10 +118,15 @@ _DIGITS = (
 NUMERAL = re.compile(
     r"(?<![A-Za-z0-9_.,/])(?<![A-Za-z][-\u2010\u2011(])(?<!\d\sto\s)(?<!\d[-\u2013:])(?<!\d\s[\u2013:]\s)(?<![\^*+{√])(?<![*+\u00d7]\s)"
     rf"(?:(?P<digits>{_DIGITS})(?!\d)|(?P<word>{CARDINAL})\b(?!-))"
-    r"(?!\s?[/:\u2013]\s?\d|!\s?[A-Za-z0-9]|-\d|\sto\s(?:\d|(?:one|two|three|four|five|six|seven|eight|nine|ten|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)\b)|\.\d|(?:\s?[\^*+\u00d7√π_]|\()|\s?\\(?:sqrt|frac|pi|cdot"
+    r"(?!\s?[/:\u2013]\s?\d|!\s?[A-Za-z0-9]|-\d|-(?:digit|sided|fold|point|step|part|pointed)\b|\sto\s(?:\d|(?:one|two|three|four|five|six|seven|eight|nine|ten|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)\b)|\.\d|(?:\s?[\^*+\u00d7√π_]|\()|\s?\\(?:sqrt|frac|pi|cdot"
     r"|times))",
     re.IGNORECASE,
 )
+CHINESE_NUMERAL = re.compile(
+    rf"(?:(?<=[有是为得了下到共约：:达卖于，。\s])|\A)(?!一(?:{CHINESE_COUNTED})[\u4e00-\u9fff])"
+    rf"(?:{CHINESE_NUMBER})(?=多?(?:{CHINESE_COUNTED})|[，。、,.;；!！?？\s]|\Z)"
+)
+"""A number in Chinese characters that is counted, measured or ends its clause; no 一 of "a"."""
 COPULA = re.compile(
     r"(?:=|≈|\\approx|\\text\{|[:\uff1a是为有得共约]|等于|\b(?:is|are|was|were|be|equals?|has|have|had"
     r"|profit of|gives?|gets?|spends?|costs?|needs?|"
@@ -209,7 +214,8 @@ CHANGED = re.compile(
 """Words behind a number that make it another, a bound, or no answer."""
 REASON = re.compile(r"(?<=\d)[^\d.]{0,30}?,?\s(?:because|since|as there|as it)\b", re.IGNORECASE)
 DOUBTS = re.compile(
-    r"\bdoubt|\b(?:incorrect|wrong|false) to\b|\bunlikely\b|\bsome say\b|\bnobody knows\b",
+    r"(?<!no )(?<!without a )(?<!without )\bdoubt|\b(?:incorrect|wrong|false) to\b|\bunlikely\b"
+    r"|\bsome say\b|\bnobody knows\b",
     re.IGNORECASE,
 )
 CORRECTED = re.compile(
@@ -218,9 +224,15 @@ CORRECTED = re.compile(
     re.IGNORECASE,
 )
 """Where a text takes back what it said."""
-NOT_BUT = re.compile(r"\Anot\s.{1,40}?,?\sbut\s(?:rather\s)?", re.IGNORECASE)
+NOT_BUT = re.compile(
+    r"\A(?:it(?: is|'s) |es |ce n'est )?(?:not|nicht|pas|no|non|não|не)\s.{1,40}?,?\s"
+    r"(?:but|sondern|mais|sino|ma|mas|а)\s(?:rather\s)?|\A不是.{1,20}?(?:[，,]\s?而?|而)是",
+    re.IGNORECASE,
+)
+"""What a statement denies before what it says: "not 4 but 5"."""
 DENIED_BEHIND = re.compile(
-    r"(?:,|，|;)\s*(?:and\s|而)?(?:not|不是)\s?.*\Z", re.IGNORECASE | re.DOTALL
+    r"(?:,|，|;)\s*(?:(?:and|und|et|y|e|а|而)\s?)?(?:\b(?:not|nicht|pas|no|non|não|не)\b|不是)\s?.*\Z",
+    re.IGNORECASE | re.DOTALL,
 )
 """What a statement denies at its end: "Paris, not London"."""
 BRACKETED = re.compile(r"\s?\([^()]*\d[^()]*\)")

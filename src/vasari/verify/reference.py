@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from vasari.core.records import AnswerKind
 from vasari.verify.answer import Answer, read_reference
 from vasari.verify.boxes import boxed_answers
-from vasari.verify.choices import joined_letters, named_letters
+from vasari.verify.choices import joined_letters, may_be_letters, named_letters
 from vasari.verify.limits import MAX_RESPONSE_CHARS, LimitExceededError, check_nesting
 from vasari.verify.lists import split_items
 from vasari.verify.normalise import compact, normalise
@@ -24,7 +24,7 @@ _FORMULA = re.compile(
 _JUXTAPOSED = re.compile(r"[0-9)\]}]\s+[0-9]")
 WORD = re.compile(
     r"(?<![\\a-zA-Z])(?!(?:sqrt|sin|cos|tan|log|exp|pi|abs|acos|asin|atan|frac|or"
-    r"|and)\b)[a-zA-Z]{3,}|[\u4e00-\u9fff]{2,}"
+    r"|and)\b)[a-zA-Z]{3,}|[\u3040-\u30ff\u4e00-\u9fff]{2,}|[\u0400-\u04ff]{3,}"
 )
 _MONOMIAL = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[a-z](?:\^\{?[0-9]+\}?)?){2,5}")
 _SIGNED_WORDS = re.compile(r"[A-Za-z\s'∠△⊙∥⊥≅∼→←↔⇒⇔¬∧∨∀∃()]+")
@@ -54,12 +54,12 @@ class Reference:
 def infer_kind(answer: str, choices: Sequence[str] | None = None) -> AnswerKind:
     """Return the kind of comparison that a reference answer needs, e.g. "number" or "choice".
 
-    With choices "choice"; else a lone capital A to J "choice", a number (with a unit, too)
-    "number", what has mathematical signs "expression", a list with commas, or of numbers with
-    "and", "set" (in any order), everything else "text".
+    With choices "choice"; else a lone capital A to J, or several such as "BD" (`may_be_letters`),
+    "choice", a number (with a unit, too) "number", what has mathematical signs "expression", a list
+    with commas, or of numbers with "and", "set" (in any order), everything else "text".
     """
     text = normalise(answer)
-    if choices or _LONE_LETTER.fullmatch(text):
+    if choices or _LONE_LETTER.fullmatch(text) or may_be_letters(text):
         return "choice"
     read = read_reference(text)
     if len(read.sides) == 1 and read.number is not None:
@@ -145,7 +145,7 @@ def _check_set(read: Answer) -> None:
 
 
 def _letters(text: str, choices: tuple[str, ...] | None) -> frozenset[str]:
-    if choices and (several := joined_letters(text, choices)):
+    if several := joined_letters(text, choices):
         return several
     letters = named_letters(text, choices)
     if not letters:

@@ -46,6 +46,9 @@ _NO_UNIT = (
     | frozenset(f"{scale}s" for scale in SCALES)
     | frozenset({*ONES, *TENS})
 )
+_NO_CHINESE_UNIT = frozenset(
+    CHINESE_DIGITS + "十百千万亿以但更不没或与和比于是吗呢约余几多少也都很"
+)
 _SHORT_NOUNS = (
     "age ant bag bee bit box boy bus can car cat cop cow cup day dog egg ewe fox gym hat hen"
     " inn jar job key kid lap man men mph old pen pie pig ram row run set spy tea tin ton toy"
@@ -193,9 +196,7 @@ def _is_unit_word(word: str, spaced: bool) -> bool:
     if folded in _NO_UNIT or part_of(folded):
         return False
     if not word.isascii():
-        return not any(character in CHINESE_DIGITS + "十百千万亿" for character in word) or (
-            word in _SYNONYMS
-        )
+        return word in _SYNONYMS or _NO_CHINESE_UNIT.isdisjoint(word)
     if folded in _SYNONYMS or folded.removesuffix("s") in _SYNONYMS or folded in _ABBREVIATED:
         return len(word) > 1
     if len(word) < 4:

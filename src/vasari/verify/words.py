@@ -46,6 +46,17 @@ _CHINESE_PART = re.compile(rf"([{CHINESE_DIGITS}十百千万]+)分之([{CHINESE_
 _CHINESE_VALUES = {"零": 0, "〇": 0, "两": 2} | {
     character: value for value, character in enumerate("一二三四五六七八九", start=1)
 }
+CHINESE_NUMBER = (
+    rf"负?(?:[{CHINESE_DIGITS}十百千万]+分之)?[{CHINESE_DIGITS}十百千万亿]+"
+    rf"(?:点[{CHINESE_DIGITS}]+)?"
+)
+"""Pattern of a number in Chinese characters; its value is read by `words_value`."""
+CHINESE_COUNTED = (
+    r"(?:[个只条张本支枝把件块片颗粒朵棵株匹辆架艘座栋间排队组种套双对瓶杯盒箱袋筐篮桶碗盘根名位家次遍趟"
+    r"回步页篇首封份](?!数)|平?立?方?[厘分毫千]?[米克升]|公[斤里分顷]"
+    r"|[人元角分毛斤吨秒天日周月年岁度](?=\Z|[^\u4e00-\u9fff]))"
+)
+"""Pattern of what stands behind a number that counts or measures: a classifier or a unit."""
 _CHINESE_SCALES = {"十": 10, "百": 100, "千": 1000}
 CHINESE_LARGE = {"万": 10**4, "亿": 10**8}
 
