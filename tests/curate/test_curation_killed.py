@@ -168,9 +168,9 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_files(teach, tmp_path
         process = start(path, "killed")
         moments.append(kill_while(process, server, tmp_path / "killed", phase, draw, wanted))
     finish(start(path, "killed"), 3)
-    print("\n".join(moments))  # noqa: T201  (shown when the test fails)
-
     told = [json.dumps(body, sort_keys=True) for body in server.bodies]
+    moments.append(f"{wanted} requests, {len(told) - len(set(told))} of them repeated")
+    print("\n".join(moments))  # noqa: T201  (shown when the test fails, or with -s)
     assert len(set(told)) == wanted
     assert len(told) - len(set(told)) <= NUM_KILLS * CONCURRENCY
     for name in FILES:

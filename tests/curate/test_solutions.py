@@ -80,6 +80,8 @@ def test_a_solution_is_unwrapped_once(solution, wanted):
         ("So it is \\fbox{7}.", "wrong_answer"),
         ("So it is $\\framebox{7}$, as was to be shown.", "wrong_answer"),
         ("So it is \\framebox[3cm][c] {7}.", "wrong_answer"),
+        ("So it is \\bbox[5px,border:2px solid red]{7}.", "wrong_answer"),
+        ("So it is \\fcolorbox{red}{white}{7}.", "wrong_answer"),
         ("<think>So \\fbox{7}</think><answer>\\boxed{5}</answer>", "wrong_answer"),
         ("So it is \\boxed 7 and not more.", "wrong_answer"),
         ("So it is boxed{7}.", "wrong_answer"),

@@ -17,7 +17,7 @@ from vasari.data.sources import BadRow, read_source
 from vasari.model.chat import target_text
 
 WRAPPED = [
-    r"\boxed{5}", r"\boxed{\boxed{5}}", r"\fbox{5}", r"\framebox[2cm]{5}", r"\boxed 5", "$5$", "$$5$$", r"\(5\)", r"\[5\]", r"$\boxed{5}$",
+    r"\boxed{5}", r"\boxed{\boxed{5}}", r"\fbox{5}", r"\framebox[2cm]{5}", r"\bbox[5px]{5}", r"\boxed 5", "$5$", "$$5$$", r"\(5\)", r"\[5\]", r"$\boxed{5}$",
     r"\boxed{$5$}", "<answer>5</answer>", "<think>2 + 3</think><answer> 5 </answer>", r"<answer>\boxed{5}</answer>",
     r"So it is \boxed{5}.", r"\boxed{5} and again \boxed{5}", "#### 5", "2 + 3 = 5\n#### 5\n", "['5']", '["5"]', "  5\n",
 ]  # fmt: skip

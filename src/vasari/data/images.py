@@ -5,7 +5,10 @@ Where a data set's folder is given, nothing outside it is opened.
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import stat
 import struct
 import warnings
 import zlib
@@ -119,7 +122,8 @@ def _opened(
             size, file = len(ref.data), cast("IO[bytes]", io.BytesIO(ref.data))
         else:
             path = resolve_path(str(ref.path), where=where, root=root)
-            size, file = path.stat().st_size, path.open("rb")
+            file = path.open("rb")
+            size = os.fstat(file.fileno()).st_size
         with file:
             if size > max_bytes:
                 raise ImageError(
@@ -165,36 +169,34 @@ def resolve_path(path: str, *, where: str, root: Path | None) -> Path:
     Raises:
         ImageError: Nothing is there, it is not a regular file, or it lies outside `root`.
     """
-    shown = _shortened(path)
     if "\0" in path:
-        raise ImageError(f"{where}: the path {shown} holds a null character")
-    if root is None:
-        found = Path(path)
-    else:
-        if Path(path).is_absolute():
+        raise ImageError(f"{where}: the path {_shortened(path)} holds a null character")
+    found = path
+    if root is not None:
+        if os.path.isabs(path):  # noqa: PTH117  (text, not `Path`: a million times)
             raise ImageError(
-                f"{where}: the path {shown} is absolute; it must be relative to {root}"
+                f"{where}: the path {_shortened(path)} is absolute; it must be relative to {root}"
             )
-        base = root.resolve()
-        try:
-            found = (base / path).resolve()
-        except RuntimeError as error:
+        base = os.path.realpath(root)
+        found = os.path.realpath(os.path.join(base, path))  # noqa: PTH118
+        if not f"{found}{os.sep}".startswith(os.path.join(base, "")):  # noqa: PTH118
+            raise ImageError(f"{where}: the path {_shortened(path)} leaves the folder {root}")
+    # A name too long for the file system, or a folder that may not be entered, is an OSError.
+    try:
+        regular = stat.S_ISREG(os.stat(found).st_mode)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ImageError(f"{where}: the file {_shortened(path)} is missing") from error
+    except OSError as error:
+        shown, why = _shortened(path), error.strerror or error
+        if error.errno == errno.ELOOP:
             raise ImageError(
                 f"{where}: the path {shown} is a link that leads in a circle"
             ) from error
-        if not found.is_relative_to(base):
-            raise ImageError(f"{where}: the path {shown} leaves the folder {root}")
-    # A name too long for the file system, or a folder that may not be entered, is an OSError.
-    try:
-        exists, regular = found.exists(), found.is_file()
-    except OSError as error:
-        raise ImageError(f"{where}: cannot read {shown}: {error.strerror or error}") from error
-    if not exists:
-        raise ImageError(f"{where}: the file {shown} is missing")
+        raise ImageError(f"{where}: cannot read {shown}: {why}") from error
     if not regular:
         # A pipe or a device would block or never end.
-        raise ImageError(f"{where}: {shown} is not a regular file")
-    return found
+        raise ImageError(f"{where}: {_shortened(path)} is not a regular file")
+    return Path(found)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -13,7 +13,7 @@ from typing import Any
 from vasari.core.errors import DataError
 
 _TAGGED = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
-_BOXED = re.compile(r"\\(?:boxed|fbox|framebox(?:\s?\[[^\[\]]*\]){0,2})\s*\{")
+_BOXED = re.compile(r"\\(?:boxed|fbox|(?:framebox|bbox)(?:\s?\[[^\[\]]*\]){0,2})\s*\{")
 _BARE_BOX = re.compile(r"\\boxed\s+([^\s{}$\\]+)")
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _GSM8K = re.compile(r"(?:^|\n)[ \t]*####[ \t]*(\S[^\n]*)\s*$")

@@ -10,7 +10,11 @@ from vasari.verify.normalise import normalise
 
 _BARE_BOX = re.compile(r"(?<![a-zA-Z\\\\])boxed\{([^{}]{1,200})\}|\\boxed\s+([^\s{}$\\\\]{1,40})")
 _BOX_TOKENS = re.compile(r"<\|begin_of_box\|>(.{0,2000}?)(?:<\|end_of_box\|>|\Z)", re.DOTALL)
-_FRAME = re.compile(r"\\(?:fbox|framebox(?:\s?\[[^\[\]]{0,20}\]){0,2})(?=\s{0,8}\{)")
+_FRAME = re.compile(
+    r"\\(?:fbox|framebox(?:\s?\[[^\[\]]{0,20}\]){0,2}|bbox(?:\s?\[[^\[\]]{0,60}\])?"
+    r"|fcolorbox\{[^{}]{0,40}\}\{[^{}]{0,40}\})(?=\s{0,8}\{)"
+)
+_FRAMES = ("fbox", "framebox", "bbox", "fcolorbox")
 _BRACE = re.compile(r"\\boxed\s{0,8}\{|\\[\\{}]|[{}]")
 _MAX_BETWEEN = 60
 _BETWEEN_BOXES = re.compile(
@@ -22,8 +26,8 @@ _MAX_UNWRAP = 8
 
 
 def with_whole_boxes(text: str) -> str:
-    r"""Return a text whose boxes, also `\fbox{}` and `\framebox{}`, are all `\boxed{}`."""
-    if "fbox" in text or "framebox" in text:
+    r"""Return a text whose boxes, also `\fbox{}` and other frames, are all `\boxed{}`."""
+    if any(name in text for name in _FRAMES):
         text = _FRAME.sub(r"\\boxed", text)
     if text.count("boxed") > text.count("\\boxed{"):
         text = _BARE_BOX.sub(_boxed, text)

@@ -4,34 +4,11 @@ from __future__ import annotations
 
 import math
 
-_ONES = [
-    "zero",
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_SCALES = {"thousand": 1000, "million": 10**6, "billion": 10**9}
-_SMALL = {word: value for value, word in enumerate(_ONES)}
-_LARGE = {word: 10 * value for value, word in enumerate(_TENS, 2)}
+from vasari.verify.words import ONES, TENS
 
-NUMBER_WORDS = frozenset(_SMALL) | frozenset(_LARGE) | {"hundred"} | frozenset(_SCALES)
+_SCALES = {"thousand": 1000, "million": 10**6, "billion": 10**9}
+
+NUMBER_WORDS = frozenset(ONES) | frozenset(TENS) | {"hundred"} | frozenset(_SCALES)
 """Words that are numbers, in small letters."""
 
 _PART_NAMES = ["third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
@@ -112,12 +89,12 @@ def _number(tokens: list[str], place: int) -> tuple[int | None, int]:
         word = tokens[place].lower()
         if word.isdecimal() and not seen and len(word) <= _LONGEST:
             part, seen = int(word), "digits"
-        elif word in _LARGE and seen in ("", "hundred", "thousand"):
-            part, seen = part + _LARGE[word], "tens"
-        elif word in _SMALL and (
-            seen in ("", "hundred", "thousand") or (seen == "tens" and 0 < _SMALL[word] < 10)
+        elif word in TENS and seen in ("", "hundred", "thousand"):
+            part, seen = part + TENS[word], "tens"
+        elif word in ONES and (
+            seen in ("", "hundred", "thousand") or (seen == "tens" and 0 < ONES[word] < 10)
         ):
-            part, seen = part + _SMALL[word], "ones"
+            part, seen = part + ONES[word], "ones"
         elif word == "hundred" and (seen in ("", "ones", "tens", "digits")):
             part, seen = (part or 1) * 100, "hundred"
         elif word in _SCALES and seen and total % (1000 * _SCALES[word]) == 0:
@@ -132,7 +109,7 @@ def _number(tokens: list[str], place: int) -> tuple[int | None, int]:
 
 def _goes_on(tokens: list[str], place: int) -> bool:
     """Whether "and five" ends a number: "two hundred and five", not "... and five hundred"."""
-    if place >= len(tokens) or tokens[place].lower() not in _SMALL.keys() | _LARGE.keys():
+    if place >= len(tokens) or tokens[place].lower() not in ONES.keys() | TENS.keys():
         return False
     after = [word.lower() for word in tokens[place + 1 : place + 3]]
     return "hundred" not in after and _SCALES.keys().isdisjoint(after)
