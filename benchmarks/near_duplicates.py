@@ -12,7 +12,6 @@ on stderr, since on a busy machine the whole takes many minutes.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import logging
 import os
@@ -282,17 +281,12 @@ def speeds(num_texts: int, repeats: int) -> list[str]:
     hashes = rates(
         lambda: hash_thumbnails([thumbnail(image) for image in images]), len(images), repeats
     )
-    theirs_text, theirs_image = "not installed", "not installed"
-    with contextlib.suppress(ImportError):
-        import imagehash  # noqa: PLC0415
-
-        theirs_image = rates(
-            lambda: [imagehash.phash(image, hash_size=16) for image in images], len(images), repeats
-        )
-    with contextlib.suppress(ImportError):
-        tell("datatrove")
-        few = prompts[: min(2000, num_texts)]  # the peer is slow
-        theirs_text = rates(lambda: run_datatrove(few), len(few), 1) + f" on {len(few):,} of them"
+    theirs_image = peer(lambda: rates(imagehash_of(images), len(images), repeats))
+    tell("datatrove")
+    few = prompts[: min(2000, num_texts)]  # the peer is slow
+    theirs_text = peer(
+        lambda: f"{rates(lambda: run_datatrove(few), len(few), 1)} on {len(few):,} of them"
+    )
     return [
         (
             f"| {num_texts:,} texts of {statistics.mean(len(p.question) for p in prompts):.0f}"
@@ -300,6 +294,23 @@ def speeds(num_texts: int, repeats: int) -> list[str]:
         ),
         f"| 256-bit hashes of 640 x 480 images, decoded | {hashes} | imagehash {theirs_image} |",
     ]
+
+
+def peer(measure: Callable[[], str]) -> str:
+    """Return what is measured of another package, or why nothing can be."""
+    try:
+        return measure()
+    except ImportError as error:
+        return f"not installed ({error.name or error})"
+    except Exception as error:  # noqa: BLE001  (of a peer with packages that it does not fit)
+        return f"fails ({type(error).__name__})"
+
+
+def imagehash_of(images: list[Image.Image]) -> Callable[[], object]:
+    """Return the peer's hashing of images."""
+    import imagehash  # noqa: PLC0415
+
+    return lambda: [imagehash.phash(image, hash_size=16) for image in images]
 
 
 def run_datatrove(prompts: list[Prompt]) -> None:

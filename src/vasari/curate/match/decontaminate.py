@@ -150,12 +150,15 @@ class BenchmarkIndex:
         self._references: list[_Reference] = []
         # By numbers and a word: a thousand benchmark prompts have no numbers at all.
         self._by_word: dict[tuple[frozenset[str], str], list[_Reference]] = defaultdict(list)
+        self._by_numbers: dict[frozenset[str], list[_Reference]] = defaultdict(list)
         self._by_answer: dict[tuple[frozenset[str], str], list[_Reference]] = defaultdict(list)
         for index, prompt in enumerate(prompts):
             text, problem = read_question(prompt.question), read_problem(prompt.question)
             reference = _Reference(prompt, text, problem, text.shingles, answer_key(prompt), index)
             self._references.append(reference)
             for key in problem.keys:
+                if key:
+                    self._by_numbers[key].append(reference)
                 for word in problem.words or ("",):
                     self._by_word[key, word].append(reference)
                 if prompt.images:
@@ -254,9 +257,16 @@ class BenchmarkIndex:
         for key in problem.keys:
             shared = Counter(
                 reference.index
-                # Under "" are texts of names and numbers alone, which any words may stand beside.
-                for word in ((*problem.words, "") if key else problem.words or ("",))
+                for word in problem.words or ("",)
                 for reference in self._by_word.get((key, word), ())
+            )
+            # A text of names and numbers alone may be told with any words.
+            shared.update(
+                {
+                    reference.index: 0
+                    for reference in self._by_numbers.get(key, ())
+                    if not (problem.words and reference.problem.words)
+                }
             )
             for index, count in shared.items():
                 reference = self._references[index]

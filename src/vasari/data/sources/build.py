@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, get_args
@@ -24,6 +24,7 @@ NO_LICENCE = "none stated"
 """Licence of a description that states none; the `licence` column of each row then counts."""
 
 _SHORT = 200
+_MOST_SEEN = 4096  # pictures
 _LONE_LETTER = re.compile(r"[A-J]")
 
 
@@ -38,6 +39,8 @@ class Builder:
     """Whether to look up image files; False keeps only their names, in the metadata."""
     called: str = ""
     """Name of the source in ids and metadata; that of its description when empty."""
+    _seen: dict[str, ImageRef] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """Pictures found and looked at lately, by their paths: often several rows ask about one."""
 
     @property
     def name(self) -> str:
@@ -174,8 +177,16 @@ class Builder:
         )
 
     def _image(self, value: Any, place: int) -> ImageRef:
+        known = self._seen.get(value) if isinstance(value, str) else None
+        if known is not None:
+            return known
         where = f"image {place}"
-        return image_value(value, where=where, find=lambda path: self._found(path, where=where))
+        ref = image_value(value, where=where, find=lambda path: self._found(path, where=where))
+        if isinstance(value, str):
+            if len(self._seen) >= _MOST_SEEN:
+                self._seen.clear()
+            self._seen[value] = ref
+        return ref
 
     def _found(self, path: str, *, where: str) -> Path:
         """Return the image's file in the first image folder that has it.
