@@ -77,8 +77,13 @@ def in_latex(stated: Stated) -> Stated:
 
 
 def is_math(text: str) -> bool:
-    """Whether a text has neither words nor signs of money."""
-    return not re.search(r"[^\W\d_]{2}|[$€£₹]", text)
+    """Whether a text has neither words nor signs of money, and is no time of day.
+
+    Nor is it a lone number with a decimal comma: between dollar signs that is two numbers.
+    """
+    if re.fullmatch(r"-?\d+,\d{1,2}", text):
+        return False
+    return not re.search(r"[^\W\d_]{2}|[$€£₹]|(?i:\b[ap]\.\s?m\b)", text)
 
 
 def in_prose(stated: Stated) -> str:

@@ -32,7 +32,7 @@ from vasari.verify.prose_patterns import (
     LEFT_SIDE,
     MINUS_BEFORE,
     MORE_THAN,
-    NOT,
+    NEGATES,
     NOT_BUT,
     NUMERAL,
     OF_THE_ANSWER,
@@ -144,8 +144,7 @@ def formula_in(sentence: str) -> str | None:
     last = [part for part in BREAK.split(sentence) if part.strip()]
     starts = list(FORMULA_STARTS.finditer(last[-1])) if last else []
     for start in starts[-3:]:
-        before = last[-1][: start.start()].rstrip() + " "
-        if BOUND.search(last[-1][: start.end()]) or NOT.search(before):
+        if BOUND.search(last[-1][: start.end()]) or NEGATES.search(last[-1][: start.start()]):
             return None
         rest = last[-1][start.end() :].strip(" .")
         bare = split_unit(normalise(rest)).body

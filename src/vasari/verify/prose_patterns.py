@@ -39,7 +39,8 @@ REJECTS = re.compile(
 """Words of a sentence that rules an option out."""
 
 NOT = re.compile(
-    r"(?:\b(?:not|cannot|nor|never|neither|except|rather than|instead of)|[a-z]n'?t)"
+    r"(?:\b(?:not|cannot|nor|never|neither|except|rather than|instead of)"
+    r"|\b(?:is|are|was|were|do|does|did|has|have|had|ca|could|wo|would|should|must)n'?t)"
     r"\s(?:\w+\s){0,4}\Z"
     r"|\b(?:no|without)\s\Z|(?:不是|并非|没有|绝非|并不是|不属于|不)\s?\Z"
 )
