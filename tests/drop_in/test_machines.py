@@ -140,7 +140,7 @@ def test_a_folder_that_is_not_shared_is_named(recipe, tmp_path):
 
 @pytest.mark.heavy
 def test_other_data_in_a_script_with_trl_are_named(text_folder, tmp_path):
-    told = {"model": str(text_folder), "out": str(tmp_path), "trainer": "ours"}
+    told = {"model": str(text_folder), "out": str(tmp_path), "trainer": "ours", "processes": 2}
     config = {"per_device_train_batch_size": 8}
     ended = together(
         *[(SCRIPT, json.dumps({**told, "config": config, "num_rows": num})) for num in (12, 11)]
