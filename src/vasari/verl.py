@@ -8,12 +8,14 @@ copied. Which prompts are drawn and what is observed stands in `train/verl_promp
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
 import logging
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,13 +23,17 @@ import numpy as np
 from vasari.core.errors import ConfigError, MissingExtraError, StateError
 from vasari.sample import PromptSampler
 from vasari.train import verl_reward
-from vasari.train.verl_groups import BatchGroups, VerlRollout, group_log
+from vasari.train.group_file import drop_groups_from
+from vasari.train.trainer_arguments import described
+from vasari.train.verl_groups import BatchGroups, VerlRollout, check_group_folder, group_log
 from vasari.train.verl_prompts import (
     ChosenPrompts,
+    VerlSettings,
     check_pool,
     make_prompt_sampler,
     prompt_ids_of_rows,
     read_settings,
+    rows_of,
     saved_state,
 )
 
@@ -143,7 +149,7 @@ class VarianceAwareTrainer(PPOTrainerSync):  # type: ignore[misc]
         self.settings = read_settings(
             OmegaConf.to_container(given, resolve=True) if OmegaConf.is_config(given) else given
         )
-        _check(config)
+        _check(config, self.settings)
         # verl asks for this name in many places and takes any other one to be asynchronous.
         with open_dict(config):
             config.trainer.v1.trainer_mode = "sync"
@@ -162,7 +168,7 @@ class VarianceAwareTrainer(PPOTrainerSync):  # type: ignore[misc]
 
     def _init_dataloader(self) -> None:
         super()._init_dataloader()
-        rows, data = self.train_dataset.dataframe, self.config.data
+        rows, data = rows_of(self.train_dataset), self.config.data
         check_pool(len(rows), data.train_batch_size)
         self.chosen = ChosenPrompts(
             make_prompt_sampler(
@@ -181,7 +187,7 @@ class VarianceAwareTrainer(PPOTrainerSync):  # type: ignore[misc]
             waits=self.settings.refill == "whole",
             max_generations=self.settings.max_generations,
         )
-        logger.warning("prompts are chosen by %s", _described(self.prompt_sampler))
+        logger.warning("prompts are chosen by %s", described(self.prompt_sampler))
         rollout = self.config.actor_rollout_ref.rollout
         if self.prompt_sampler.uses_logprobs and not rollout.calculate_log_probs:
             logger.warning(
@@ -278,6 +284,9 @@ class VarianceAwareTrainer(PPOTrainerSync):  # type: ignore[misc]
         out = self.groups.without_baseline(batch.keys)
         if not out:
             return super()._compute_advantage(batch, metrics)
+        # Of all first: beside advantages verl writes what no rollout may lack in an update.
+        control = copy.copy(getattr(self, "kl_ctrl_in_reward", None))
+        super()._compute_advantage(batch, metrics)
         rest = [place for place, key in enumerate(batch.keys) if key not in out]
         if rest:
             kept = KVBatchMeta(
@@ -285,7 +294,10 @@ class VarianceAwareTrainer(PPOTrainerSync):  # type: ignore[misc]
                 keys=[batch.keys[place] for place in rest],
                 tags=[batch.tags[place] for place in rest],
             )
-            super()._compute_advantage(kept, metrics)
+            # With the same KL coefficient, which verl adapts once a batch.
+            control, self.kl_ctrl_in_reward = getattr(self, "kl_ctrl_in_reward", None), control
+            super()._compute_advantage(kept, {})
+            self.kl_ctrl_in_reward = control
         data = tq.kv_batch_get(
             keys=out, partition_id=batch.partition_id, select_fields=["response_mask"]
         )
@@ -301,6 +313,7 @@ class VarianceAwareTrainer(PPOTrainerSync):  # type: ignore[misc]
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()
         if not self.global_steps:
+            check_group_folder(self.settings.groups)
             return
         loaded = self.train_dataloader.next_iter_state or {}
         saved_state((loaded.get("_sampler_iter_state") or {}).get("sampler_state"))
@@ -311,13 +324,17 @@ class VarianceAwareTrainer(PPOTrainerSync):  # type: ignore[misc]
                 f"the checkpoint is of step {self.global_steps}, and its data.pt of batch"
                 f" {self.chosen.run.batch}; resume from another one"
             )
+        if self.settings.groups:
+            drop_groups_from(Path(self.settings.groups), self.chosen.run.batch)
 
 
-def _check(config: Any) -> None:
+def _check(config: Any, settings: VerlSettings) -> None:
     """Raise ConfigError for settings of verl's that do not go with choosing prompts."""
     found = importlib.metadata.version("verl")
     sampler = config.trainer.v1.sampler.get("custom_sampler") or {}
     model = config.reward.reward_model
+    filters = bool(config.algorithm.filter_groups.enable)
+    refills = bool(config.trainer.v1.sampler.get("sync_refill_failed_groups"))
     problems = (
         (
             not found.startswith(_VERSION),
@@ -339,6 +356,16 @@ def _check(config: Any) -> None:
             " chosen; set reward.reward_model.enable_resource_pool=True",
         ),
         (
+            settings.max_generations != VerlSettings().max_generations and not filters,
+            "vasari.max_generations is for dynamic filtering: set"
+            " algorithm.filter_groups.enable=True, or leave it out",
+        ),
+        (
+            settings.refill != VerlSettings().refill and not (filters or refills),
+            "vasari.refill is for groups that are replaced: set"
+            " algorithm.filter_groups.enable=True, or leave it out",
+        ),
+        (
             bool(config.skip.rollout_tq.enable),
             "skip.rollout_tq replays rollouts of other prompts than those drawn; leave it out",
         ),
@@ -347,12 +374,5 @@ def _check(config: Any) -> None:
         if holds:
             raise ConfigError(message)
     reward = config.reward.custom_reward_function
-    if str(reward.path).replace("/", ".").endswith(verl_reward.MODULE):
-        given: Mapping[str, Any] = reward.get("reward_kwargs") or {}
-        verl_reward.reward_terms(given.get("rewards", ("accuracy",)))
-
-
-def _described(sampler: PromptSampler) -> str:
-    settings = sampler.made_with
-    name = sampler.name or type(sampler).__name__
-    return f"{name!r} over {sampler.num_prompts} prompts" + (f": {settings}" if settings else "")
+    if str(reward.path).removesuffix(".py").replace("/", ".").endswith(verl_reward.MODULE):
+        verl_reward.terms_of(reward.get("reward_kwargs") or {})

@@ -2,43 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 import scenario
 import slime_training as training
 
-from vasari.core.errors import ConfigError, DataError, MissingExtraError, StateError
 from vasari.data.images import open_image
-
-
-@pytest.fixture(
-    params=[
-        "stand-in",
-        pytest.param(
-            "slime",
-            marks=[
-                pytest.mark.slow,
-                pytest.mark.skipif(
-                    training.SOURCE is None, reason="VASARI_SLIME_SOURCE names none"
-                ),
-            ],
-        ),
-    ]
-)
-def start(request, tmp_path):
-    """Begins a training in a folder of its own, with slime itself or with its stand-in."""
-    folder = training.SOURCE if request.param == "slime" else training.STAND_IN
-    with training.importable(folder), training.router() as port:
-
-        def begun(name="uniform", *, at=0, visits=None, **changes):
-            training.begin(visits)
-            args = training.arguments(tmp_path, name, **{"sglang_router_port": port, **changes})
-            training.connect(args)
-            return training.Manager(args, start=at)
-
-        yield begun
 
 
 def drawn():
@@ -151,6 +120,16 @@ class TestGroupsGivenBack:
         training.SLOW.update(slow)
         assert found[0][0].status.value == "aborted"
 
+    @pytest.mark.parametrize("num", [2, 8])
+    def test_with_other_groups_they_begin_anew(self, manager, start, caplog, num):
+        manager.save(0)
+        visits = dict(training.SCRIPT.visits)
+        resumed = start(at=1, visits=visits, n_samples_per_prompt=num, over_sampling_batch_size=6)
+        assert f"was begun, and --n-samples-per-prompt is {num}: it begins anew" in caplog.text
+        output = resumed.generate(1)
+        assert [len(group) for group in output.samples] == [num] * 4
+        assert set(self.slow) <= set(drawn()[0])
+
     def test_what_cannot_be_saved_begins_anew(self, manager, start, caplog):
         manager.source._stock.buffer[0][0].rollout_routed_experts = np.zeros(3)
         manager.save(0)
@@ -174,6 +153,30 @@ def test_a_pool_that_is_rolled_out_whole_is_drawn_from_again(start):
     assert len(manager.source.get_samples(24)) == 24
     again = manager.source.get_samples(5)
     assert len({group[0].metadata["vasari_prompt_index"] for group in again}) == 5
+
+
+def test_the_seed_is_ours_or_slime_s(start):
+    first = [
+        [
+            group[0].metadata["vasari_prompt_index"]
+            for group in start(**changes).source.get_samples(6)
+        ]
+        for changes in (
+            {},
+            {"rollout_seed": 1},
+            {"rollout_seed": 1, "vasari": {"sampler": {"name": "uniform"}, "seed": scenario.SEED}},
+        )
+    ]
+    assert first[0] != first[1]
+    assert first[0] == first[2]
+
+
+def test_a_line_of_the_log_names_the_sampler_and_the_pool(start, caplog):
+    with caplog.at_level("INFO"):
+        start("vas")
+    (line,) = [line for line in caplog.messages if "prompts are chosen by" in line]
+    assert "'vas' over 24 prompts" in line
+    assert "refresh_every=4" in line
 
 
 def test_images_are_shared_by_the_rollouts_of_a_prompt(start):
@@ -200,115 +203,6 @@ def test_rewards_that_all_read_as_wrong_are_told(start, caplog):
     manager.generate(0)
     assert "the rewards of the reward function differ, and all 16 of them read as" in caplog.text
     assert caplog.text.count("--custom-rm-path") == 1
-
-
-class TestRefusals:
-    def test_another_pool(self, start, tmp_path):
-        manager = start("weighted_passes")
-        manager.generate(0)
-        manager.save(0)
-        pool = tmp_path / "pool.jsonl"
-        pool.write_text("".join(pool.read_text().splitlines(keepends=True)[:-1]))
-        with pytest.raises(StateError, match="another pool: 1 of 24 saved prompts are missing"):
-            start("weighted_passes", at=1)
-
-    def test_another_sampler(self, start):
-        manager = start("weighted_passes")
-        manager.generate(0)
-        manager.save(0)
-        with pytest.raises(StateError, match=r"vasari_0\.npz: written with the sampler weighted_"):
-            start("uniform", at=1)
-
-    def test_no_state_of_a_sampler(self, start):
-        with pytest.raises(
-            StateError, match=r"vasari_6\.npz: the checkpoint has no state.*begin_anew"
-        ):
-            start(at=7)
-        manager = start(at=7, vasari={"sampler": "uniform", "begin_anew": True})
-        assert manager.source.run.batch == 7
-
-    @pytest.mark.parametrize("content", [b"", b"not a state", b"PK\x03\x04 half"])
-    def test_a_damaged_state(self, start, tmp_path, content):
-        path = tmp_path / "run" / "rollout" / "vasari_0.npz"
-        path.parent.mkdir(parents=True)
-        path.write_bytes(content)
-        with pytest.raises(StateError, match=r"vasari_0\.npz: not a saved state, or damaged"):
-            start(at=1)
-
-    def test_an_id_that_stands_twice_is_not_used(self, start, tmp_path):
-        start()
-        pool = tmp_path / "pool.jsonl"
-        rows = [json.loads(line) for line in pool.read_text().splitlines()]
-        rows[3]["metadata"]["id"] = rows[5]["metadata"]["id"]
-        pool.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-        assert len(start().source) == scenario.NUM_PROMPTS
-
-    def test_a_group_of_somebody_else(self, start):
-        source = start().source
-        (group,) = source.get_samples(1)
-        for sample in group:
-            sample.metadata = {}
-        with pytest.raises(DataError, match=r"group_index 0.*no 'vasari_prompt_index'"):
-            source.add_samples([group])
-
-    @pytest.mark.parametrize(
-        ("metadata", "message"),
-        [
-            ("A text", r"prompt 3 \(of those not too long\): its metadata must be an object"),
-            ({"id": "x", "kind": "essay"}, "prompt 'x': metadata: kind must be one of number"),
-            ({"id": "x", "choices": "red"}, "prompt 'x': metadata: choices must be a list"),
-        ],
-    )
-    def test_metadata_by_which_nothing_can_be_verified(self, start, tmp_path, metadata, message):
-        start()
-        pool = tmp_path / "pool.jsonl"
-        rows = [json.loads(line) for line in pool.read_text().splitlines()]
-        rows[3]["metadata"] = metadata
-        pool.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-        with pytest.raises(DataError, match=message):
-            start()
-
-    @pytest.mark.parametrize(
-        ("function", "message"),
-        [
-            ("nowhere.at.all", "'nowhere.at.all' cannot be imported"),
-            ("slime_training.nothing", "'slime_training.nothing' names no function"),
-            ("generate", "'generate' cannot be imported"),
-        ],
-    )
-    def test_a_rollout_function_that_is_not_there(self, start, function, message):
-        manager = start(vasari={"rollout_function": function})
-        with pytest.raises(ConfigError, match=message):
-            manager.generate(0)
-
-    @pytest.mark.parametrize(
-        ("changes", "message"),
-        [
-            ({"rollout_global_dataset": False}, "leave --disable-rollout-global-dataset out"),
-            ({"prompt_data": None}, "--prompt-data"),
-            (
-                {"rollout_function_path": "slime.rollout.sglang_rollout.generate_rollout"},
-                "give that, and name yours as `vasari: {rollout_function",
-            ),
-            ({"custom_reward_post_process_path": None}, "add --custom-reward-post-process-path"),
-            ({"reward_key": "score"}, "leave --reward-key score out"),
-            ({"vasari": {"sampler": "nobody"}}, "nobody"),
-            ({"vasari": {"smapler": "vas"}}, "vasari.smapler: Extra inputs are not permitted"),
-            ({"vasari": ["vas"]}, "`vasari` must hold settings"),
-            ({"vasari": {"sampler": {"name": "vas", "settings": {"alpa": 1}}}}, "alpa"),
-            ({"vasari": {"seed": -1}}, "vasari.seed: Input should be greater"),
-            (
-                {
-                    "vasari": {"sampler": "vas"},
-                    "sglang_enable_deterministic_inference": True,
-                },
-                "a refresh takes 32 rollouts of a prompt",
-            ),
-        ],
-    )
-    def test_flags_that_do_not_fit(self, start, changes, message):
-        with pytest.raises(ConfigError, match=message):
-            start(**changes)
 
 
 @pytest.mark.slow
@@ -361,20 +255,3 @@ class TestOnlySlimeItself:
         import slime.rollout.fully_async_rollout as running
 
         running._stop_global_worker()
-
-
-class TestAnotherPackageOfThatName:
-    def test_pypi_s_is_told_apart(self, tmp_path):
-        (tmp_path / "other" / "slime").mkdir(parents=True)
-        (tmp_path / "other" / "slime" / "__init__.py").touch()
-        with training.importable(tmp_path / "other"):
-            args = training.arguments(tmp_path)
-            with pytest.raises(MissingExtraError, match=r"PyPI's slime is another project.*github"):
-                training.Manager(args)
-
-    def test_none_is_told_apart_too(self, tmp_path):
-        args = training.arguments(tmp_path)
-        with training.importable(tmp_path):
-            if training.SOURCE is None:
-                with pytest.raises(MissingExtraError, match="needs slime, which is not here"):
-                    training.Manager(args)

@@ -9,11 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasari.core.errors import DataError
+from vasari.core.errors import ConfigError, DataError
 from vasari.records import Draw, Outcome
 from vasari.sample import AllGate, UniformSampler
 from vasari.train.run_state import RunState
-from vasari.train.verl_groups import BatchGroups, VerlRollout, scored, verdict_on
+from vasari.train.verl_groups import (
+    BatchGroups,
+    VerlRollout,
+    check_group_folder,
+    scored,
+    verdict_on,
+)
 
 
 def rollout(
@@ -35,6 +41,12 @@ def rollout(
         ({"good": None}, 1.0, "good", Outcome.UNVERIFIABLE),
         ({"good": math.nan}, 1.0, "good", Outcome.UNVERIFIABLE),
         ({"verdict": "correct", "acc": 0.0}, 1.0, "acc", Outcome.INCORRECT),
+        ({"verdict": "correct", "acc": 0.0}, 0.0, "verdict", Outcome.CORRECT),
+        ({"verdict": True, "acc": 0.0}, 0.0, "", Outcome.CORRECT),
+        ({"verdict": np.str_("incorrect")}, 1.0, "", Outcome.INCORRECT),
+        ({"acc": None}, 1.0, "", Outcome.UNVERIFIABLE),
+        ({"acc": math.nan}, 1.0, "", Outcome.UNVERIFIABLE),
+        ({}, math.nan, "", Outcome.UNVERIFIABLE),
     ],
 )
 def test_the_verdict_is_what_the_reward_function_says(facts, score, verdict_from, expected):
@@ -44,6 +56,22 @@ def test_the_verdict_is_what_the_reward_function_says(facts, score, verdict_from
 def test_a_field_that_does_not_come_is_named():
     with pytest.raises(DataError, match="verdict_from is 'good', and the reward function returned"):
         verdict_on(rollout(acc=1.0), "good")
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict_from"),
+    [
+        ({"verdict": "yes"}, ""),
+        ({"acc": "high"}, ""),
+        ({"good": [1, 0]}, "good"),
+        ({"good": {}}, "good"),
+    ],
+)
+def test_what_is_no_verdict_is_refused_in_a_line(facts, verdict_from):
+    with pytest.raises(DataError, match="neither a number nor one of correct, ") as error:
+        verdict_on(rollout(**facts), verdict_from)
+    assert "\n" not in str(error.value)
+    assert "set vasari.verdict_from" in str(error.value)
 
 
 def test_an_unverifiable_rollout_has_no_reward():
@@ -68,10 +96,10 @@ class Queue:
         return {name: self.groups[name] for name in names if name in self.groups}
 
 
-def batch_of(queue: Queue, *names: str) -> BatchGroups:
+def batch_of(queue: Queue, *names: str, verdict_from: str = "") -> BatchGroups:
     sampler = UniformSampler(num_prompts=8, seed=0)
     groups = BatchGroups(
-        RunState(sampler=sampler, gate=AllGate()), queue, verdict_from="", record=None
+        RunState(sampler=sampler, gate=AllGate()), queue, verdict_from=verdict_from, record=None
     )
     draw = Draw(np.arange(len(names), dtype=np.int64), ("uniform",) * len(names))
     groups.submit(names, draw)
@@ -92,10 +120,24 @@ def test_evicted_groups_are_charged_as_discarded():
     assert metrics["vasari/batch"] == 0
 
 
-@pytest.mark.parametrize(("facts", "is_told"), [({}, True), ({"acc": 0.0}, False)])
-def test_scores_that_all_read_as_wrong_are_told_once(facts, is_told, caplog):
-    graded = [rollout(score, **facts) for score in (0.1, 0.3)]
-    groups = batch_of(Queue(a=graded, b=graded), "a", "b")
+def as_verl_does(score: float) -> dict[str, object]:
+    """What verl's reward managers make of a function that returns a number."""
+    return {"acc": score}
+
+
+@pytest.mark.parametrize(
+    ("facts_of", "verdict_from", "is_told"),
+    [
+        (lambda score: {}, "", True),
+        (as_verl_does, "", True),
+        (lambda score: {"acc": 0.0, "own": score}, "", False),
+        (lambda score: {"acc": 0.0, "good": score}, "good", True),
+        (lambda score: {"verdict": "incorrect", "acc": score}, "", False),
+    ],
+)
+def test_numbers_that_all_read_as_wrong_are_told_once(facts_of, verdict_from, is_told, caplog):
+    graded = [rollout(score, **facts_of(score)) for score in (0.1, 0.3)]
+    groups = batch_of(Queue(a=graded, b=graded), "a", "b", verdict_from=verdict_from)
     groups.observe({"a"})
     groups.observe({"b"})
     assert caplog.text.count("all 2 of them read as incorrect") == is_told
@@ -146,3 +188,12 @@ def test_a_refresh_is_charged_and_is_of_no_batch():
     (found,) = groups.observe_refresh({"a": 5})
     assert (found.purpose, found.rollouts[0].index) == ("refresh", 5)
     assert groups.finish(set())["ledger/rollouts/refresh"] == 2
+
+
+def test_groups_of_two_trainings_are_not_mixed(tmp_path):
+    check_group_folder("")
+    check_group_folder(str(tmp_path / "new"))
+    check_group_folder(str(tmp_path))
+    (tmp_path / "000000-train.parquet").touch()
+    with pytest.raises(ConfigError, match="holds the groups of another training"):
+        check_group_folder(str(tmp_path))

@@ -98,3 +98,17 @@ def test_what_the_prompt_already_holds_counts():
 def test_terms_that_cannot_be_had_are_refused(rewards, says):
     with pytest.raises(ConfigError, match=says):
         reward_terms(rewards)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"rewads": ["format"]}, "'rewads' is not known; there are rewards and opened"),
+        ({"opend": "<think>"}, "'opend' is not known"),
+        ({"opened": 5}, "opened must be a text, got 5"),
+        ({"opened": None}, "opened must be a text, got None"),
+    ],
+)
+def test_reward_kwargs_that_would_change_nothing_are_refused(given, says):
+    with pytest.raises(ConfigError, match=says):
+        scores(WRITTEN, **given)

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 import scenario
-from trainings import Order, Run, basic_overrides
+from trainings import ENDLESS, FILTERED, Order, Run, basic_overrides, of_scenario
 
 HERE = Path(__file__).parent
 collect_ignore = []
 
 if importlib.util.find_spec("verl") is None:
     # Their imports need verl; test_without_verl.py says that they were left out.
-    collect_ignore = ["test_hydra.py", "test_data.py", "test_training.py"]
+    collect_ignore = ["test_hydra.py", "test_data.py", "test_training.py", "test_resume.py"]
 
 # Ray's workers step back behind everything else (niceness 15); on a busy machine they would hardly
 # start.
@@ -124,3 +124,35 @@ def train(
         }
 
     return run
+
+
+@pytest.fixture(scope="session")
+def runs(train: Any, unsure_file: Path) -> dict[str, Run]:
+    """The trainings that end by themselves, in one process."""
+    return train(
+        {
+            **{name: of_scenario(name) for name in scenario.SAMPLERS},
+            "filtered": of_scenario("weighted_passes", FILTERED, ENDLESS, "trainer.save_freq=3"),
+            "filtered_once": of_scenario("uniform", FILTERED, "+vasari.max_generations=1"),
+            "filtered_early": of_scenario("uniform", FILTERED, "+vasari.refill=early"),
+            "unsure": of_scenario("uniform", f"data.train_files={unsure_file}"),
+            "corrected": of_scenario(
+                "uniform",
+                f"data.train_files={unsure_file}",
+                "algorithm.rollout_correction.rollout_is=token",
+            ),
+            "number": of_scenario(
+                "uniform",
+                "reward.custom_reward_function.name=a_number",
+                "actor_rollout_ref.rollout.calculate_log_probs=False",
+            ),
+            "good": of_scenario("uniform", "+vasari.verdict_from=good"),
+            "confident": Order(["+vasari.sampler.name=weighted_passes", "trainer.test_freq=5"]),
+            "failing": of_scenario(
+                "uniform",
+                "trainer.v1.sampler.sync_refill_failed_groups=True",
+                fails={2: 1, 5: 4},
+            ),
+            "saved": of_scenario("vas", "trainer.save_freq=3"),
+        }
+    )

@@ -36,6 +36,8 @@ class WorkerGroup:
     def __init__(self, **_: Any) -> None:
         self._dispatch_info: dict[str, list[int]] = {}
         self.updates: list[dict[str, list[float]]] = []
+        self.fields: list[list[str]] = []
+        """What each update had of every rollout."""
 
     def spawn(self, prefix_set: Any) -> dict[str, WorkerGroup]:
         return dict.fromkeys(prefix_set, self)
@@ -61,6 +63,9 @@ class WorkerGroup:
         ):
             advantages[key] = own[mask.bool()].tolist()
         self.updates.append(advantages)
+        # As verl's workers read: all that there is.
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id)
+        self.fields.append(sorted(data.keys()))
         return {"metrics": {"mfu": [0.0], "pg_loss": [0.0], "grad_norm": [1.0]}}
 
     def save_checkpoint(self, local_path: str, *_: Any, **__: Any) -> None:

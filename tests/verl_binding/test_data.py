@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_module
 from PIL import Image
 from trainings import basic_overrides
 
-from vasari.core.errors import ConfigError, DataError
+from vasari.core.errors import ConfigError, DataError, StateError
 from vasari.curate.out.export import write_exports
 from vasari.records import ImageRef, Prompt
 from vasari.verl import VarianceAwareTrainer
@@ -86,6 +86,13 @@ def test_verl_puts_pictures_where_the_question_marks_them(model_folder, tmp_path
     assert dataset[1]["extra_info"]["choices"] == ["yes", "no"]
 
 
+def resumed_from(saved: VarianceAwareTrainer, trainer: VarianceAwareTrainer, file: Path) -> None:
+    """Load the data loader's state as verl loads it."""
+    torch.save(saved.train_dataloader.state_dict(), file)
+    trainer.train_dataloader.load_state_dict(torch.load(file, weights_only=False))
+    trainer.train_dataloader_it = iter(trainer.train_dataloader)
+
+
 @pytest.mark.parametrize("name", scenario.SAMPLERS)
 def test_the_data_loader_yields_what_is_drawn_and_resumes_exactly(trainer_over, tmp_path, name):
     chosen = f"+vasari.sampler.name={name}"
@@ -93,12 +100,45 @@ def test_the_data_loader_yields_what_is_drawn_and_resumes_exactly(trainer_over, 
     for _ in range(3):
         batch_of(whole)
         whole.chosen.run.batch += 1
-    torch.save(whole.train_dataloader.state_dict(), tmp_path / "data.pt")
-    # As verl loads it.
-    resumed.train_dataloader.load_state_dict(torch.load(tmp_path / "data.pt", weights_only=False))
-    resumed.train_dataloader_it = iter(resumed.train_dataloader)
+    resumed_from(whole, resumed, tmp_path / "data.pt")
     assert resumed.chosen.run.batch == 3
     assert [batch_of(resumed) for _ in range(6)] == [batch_of(whole) for _ in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "size"), [("data.train_batch_size=6", 6), ("data.gen_batch_size=2", 4)]
+)
+def test_a_resumed_training_may_have_another_batch_size(trainer_over, tmp_path, changed, size):
+    uniform = "+vasari.sampler.name=uniform"
+    before, resumed = trainer_over(uniform), trainer_over(uniform, changed)
+    batch_of(before)
+    resumed_from(before, resumed, tmp_path / "data.pt")
+    bare = scenario.sampler("uniform")
+    bare.draw(scenario.PROMPTS_A_BATCH)
+    expected = [bare.draw(size).indices.tolist() for _ in range(4)]
+    found = [batch_of(resumed) for _ in range(4)]
+    assert found == [[f"sum-{place:02d}" for place in batch] for batch in expected]
+
+
+def test_another_pool_is_refused_with_what_differs(trainer_over, with_infos, tmp_path):
+    whole = trainer_over()
+    batch_of(whole)
+    changed = [{"index": p.id if n else "another"} for n, p in enumerate(scenario.prompts())]
+    other = trainer_over(data=with_infos(changed))
+    with pytest.raises(StateError, match="another pool: 1 of 24 saved prompts are missing, first"):
+        resumed_from(whole, other, tmp_path / "data.pt")
+
+
+def test_a_data_set_of_one_s_own_must_keep_its_rows(trainer_over, tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from verl.utils.dataset.rl_dataset import RLHFDataset\n\n\n"
+        "class Twice(RLHFDataset):\n"
+        "    def __len__(self):\n"
+        "        return 2 * len(self.dataframe)\n"
+    )
+    with pytest.raises(ConfigError, match="Twice must keep one row a prompt"):
+        trainer_over(f"data.custom_cls.path={own}", "data.custom_cls.name=Twice")
 
 
 def test_with_filtering_prompts_are_fetched_one_by_one_in_the_order_of_the_draw(trainer_over):

@@ -39,6 +39,7 @@ def test_sampler_settings_compose():
             "+vasari.sampler.refresh_every=28",
             "+vasari.refill=early",
             "+vasari.max_generations=0",
+            "algorithm.filter_groups.enable=True",
         )
     )
     assert trainer.settings.sampler == {"name": "vas", "refresh_every": 28}
@@ -51,6 +52,8 @@ def test_sampler_settings_compose():
     [
         (["+vasari.samplr.name=vas"], "vasari has no setting 'samplr'"),
         (["+vasari.refill=never"], "refill must be one of whole, early"),
+        (["+vasari.refill=early"], "refill is for groups that are replaced"),
+        (["+vasari.max_generations=4"], "max_generations is for dynamic filtering"),
         (["data.dataloader_num_workers=8"], "data.dataloader_num_workers is 8"),
         (
             [
@@ -67,6 +70,20 @@ def test_sampler_settings_compose():
                 "+reward.custom_reward_function.reward_kwargs.rewards=[nothing]",
             ],
             "nothing",
+        ),
+        (
+            [
+                "reward.custom_reward_function.path=pkg://vasari.train.verl_reward",
+                "+reward.custom_reward_function.reward_kwargs.rewads=[format]",
+            ],
+            "'rewads' is not known",
+        ),
+        (
+            [
+                "reward.custom_reward_function.path=/src/vasari/train/verl_reward.py",
+                "+reward.custom_reward_function.reward_kwargs.opend=x",
+            ],
+            "'opend' is not known",
         ),
     ],
 )

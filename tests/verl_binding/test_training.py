@@ -2,59 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 
 import numpy as np
 import pytest
 import scenario
-from trainings import Order
 
 pytestmark = pytest.mark.slow
-
-FILTERED = "algorithm.filter_groups.enable=True"
-ENDLESS = "+vasari.max_generations=0"
-SAVED = 6
-"""The step whose checkpoint is resumed."""
-DIES = 8
-
-
-def settings(name: str) -> list[str]:
-    """Overrides that name a sampler and its settings of the scenario."""
-    given = {"name": name, **scenario.SAMPLERS[name]}
-    return [f"+vasari.sampler.{key}={value}" for key, value in given.items()]
-
-
-def of_scenario(name: str, *overrides: str, **more: object) -> Order:
-    known = scenario.SAMPLERS[name]
-    return Order(
-        [*settings(name), *overrides],
-        refresh_every=known.get("refresh_every", 0),
-        num_refresh_rollouts=known.get("num_refresh_rollouts", 0),
-        **more,
-    )
-
-
-@pytest.fixture(scope="module")
-def runs(train, unsure_file):
-    """The trainings that end by themselves, in one process."""
-    return train(
-        {
-            **{name: of_scenario(name) for name in scenario.SAMPLERS},
-            "filtered": of_scenario("weighted_passes", FILTERED, ENDLESS, "trainer.save_freq=3"),
-            "filtered_once": of_scenario("uniform", FILTERED, "+vasari.max_generations=1"),
-            "filtered_early": of_scenario("uniform", FILTERED, "+vasari.refill=early"),
-            "unsure": of_scenario("uniform", f"data.train_files={unsure_file}"),
-            "good": of_scenario("uniform", "+vasari.verdict_from=good"),
-            "confident": Order(["+vasari.sampler.name=weighted_passes", "trainer.test_freq=5"]),
-            "failing": of_scenario(
-                "uniform",
-                "trainer.v1.sampler.sync_refill_failed_groups=True",
-                fails={2: 1, 5: 4},
-            ),
-            "saved": of_scenario("vas", "trainer.save_freq=3"),
-        }
-    )
 
 
 def test_every_training_ended_by_itself(runs):
@@ -207,6 +161,41 @@ def test_unverifiable_rollouts_have_no_advantage_and_leave_the_baseline(runs):
     assert partly > 0
 
 
+def test_what_verl_writes_beside_advantages_no_rollout_lacks(runs):
+    run = runs["corrected"]
+    for batch in range(scenario.NUM_BATCHES):
+        one, other = (advantages_of(runs[name], batch).values() for name in ("corrected", "unsure"))
+        assert sorted(one) == sorted(other)
+    assert len(run.fields) == scenario.NUM_BATCHES
+    assert all("rollout_is_weights" in names for names in run.fields)
+    assert not any("rollout_is_weights" in names for names in runs["unsure"].fields)
+
+
+def test_a_number_that_is_none_is_neither_correct_nor_wrong(runs):
+    run = runs["number"]
+    rollouts = [
+        (text, verdict, reward)
+        for group in run.groups()
+        for text, verdict, reward in zip(
+            group["texts"], group["verdicts"], group["rewards"], strict=True
+        )
+    ]
+    begin = np.array([text.startswith("and") for text, *_ in rollouts])
+    numbers = np.array([numbers for _, *numbers in rollouts], float)
+    assert 0 < begin.sum() < len(begin)
+    assert np.isnan(numbers[begin]).all()
+    assert (numbers[~begin, 0] == 0.0).all()
+    np.testing.assert_allclose(
+        numbers[~begin, 1], [0.001 * len(text) for text, *_ in rollouts if text[:3] != "and"]
+    )
+    for update in run.advantages:
+        assert np.isfinite([own for tokens in update.values() for own in tokens]).all()
+
+
+def test_numbers_none_of_which_reads_as_correct_are_told_once(runs):
+    assert runs["number"].output.count("read as incorrect, since 0.5 or more is correct") == 1
+
+
 def test_the_verdict_may_be_a_field_of_the_reward_function(runs):
     for group in runs["good"].groups():
         for text, verdict, reward in zip(
@@ -261,90 +250,3 @@ def test_a_rollout_that_fails_is_not_a_wrong_one(runs):
     assert all(len(batch) == scenario.PROMPTS_A_BATCH for batch in run.drawn())
     charged = sum(len(group["rewards"]) for group in run.groups())
     assert run.log[-1]["ledger/rollouts/train"] == charged
-
-
-# Killed and resumed.
-
-
-def visits_before(run, step: int) -> dict[int, int]:
-    """Groups of each prompt that were rolled out up to this step."""
-    return dict(Counter(row["place"] for row in run.rolled_out if row["step"] <= step))
-
-
-CLOCKED = ("timing", "perf/", "training/off_policy", "global_seqlen")
-"""What two runs of the same training log differently."""
-
-
-def numbers(run, after: int) -> list[dict[str, float]]:
-    return [
-        {name: value for name, value in row.items() if not name.startswith(CLOCKED)}
-        for row in run.log
-        if row["step"] > after
-    ]
-
-
-@pytest.fixture(scope="module")
-def killed(train):
-    """A training that is killed in the update of step 8, two steps after its last checkpoint."""
-    order = of_scenario("vas", "trainer.save_freq=3", dies_in_update=DIES)
-    run = train({"killed": order})["killed"]
-    assert run.problem.startswith("killed\n")
-    assert (run.folder / "checkpoints" / "latest_checkpointed_iteration.txt").read_text() == "6"
-    return run
-
-
-@pytest.fixture(scope="module")
-def resumed(train, killed, runs, tmp_path_factory):
-    """The killed training, and the filtered one from its checkpoint, gone on in a new process."""
-    filtered = tmp_path_factory.mktemp("filtered_again")
-    shutil.copytree(runs["filtered"].folder / "checkpoints", filtered / "checkpoints")
-    latest = filtered / "checkpoints" / "latest_checkpointed_iteration.txt"
-    latest.write_text(str(SAVED))
-    other = tmp_path_factory.mktemp("other")
-    shutil.copytree(filtered / "checkpoints", other / "checkpoints")
-    (killed.folder / "rolled_out.jsonl").rename(killed.folder / "rolled_out_before.jsonl")
-    return train(
-        {
-            "killed": of_scenario(
-                "vas",
-                "trainer.save_freq=3",
-                folder=killed.folder,
-                visits=visits_before(runs["saved"], SAVED),
-            ),
-            "filtered": of_scenario(
-                "weighted_passes",
-                FILTERED,
-                ENDLESS,
-                folder=filtered,
-                visits=visits_before(runs["filtered"], SAVED),
-            ),
-            "other_sampler": of_scenario("uniform", folder=other),
-        }
-    )
-
-
-@pytest.mark.parametrize("name", ["killed", "filtered"])
-def test_a_resumed_training_ends_by_itself(resumed, name):
-    assert resumed[name].problem == ""
-
-
-@pytest.mark.parametrize(("name", "whole"), [("killed", "saved"), ("filtered", "filtered")])
-def test_a_resumed_training_draws_what_the_uninterrupted_one_draws(resumed, runs, name, whole):
-    assert {row["step"] for row in resumed[name].rolled_out} == {7, 8, 9, 10}
-    after = runs[whole].drawn()[SAVED:]
-    assert resumed[name].drawn()[-len(after) :] == after
-
-
-@pytest.mark.parametrize(("name", "whole"), [("killed", "saved"), ("filtered", "filtered")])
-def test_a_resumed_training_logs_and_charges_what_the_uninterrupted_one_does(
-    resumed, runs, name, whole
-):
-    then, now = numbers(runs[whole], SAVED), numbers(resumed[name], SAVED)
-    assert len(now) == len(then) == 4
-    for one, other in zip(now, then, strict=True):
-        assert one == pytest.approx(other, nan_ok=True)
-
-
-def test_a_checkpoint_of_another_sampler_is_refused_in_a_line(resumed):
-    last = resumed["other_sampler"].problem.strip().splitlines()[-1]
-    assert "written with the sampler weighted_passes, this run uses uniform" in last

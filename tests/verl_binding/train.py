@@ -39,8 +39,9 @@ def train(orders: dict[str, Any]) -> None:
     """One training, by verl's own task runner, without the actor around it."""
     runner = TaskRunnerV1.__ray_metadata__.modified_class()
     runner.run(configuration(orders["overrides"]))
-    advantages = Path(orders["folder"], "advantages.json")
-    advantages.write_text(json.dumps(runner.trainer.actor_rollout_wg.updates))
+    workers = runner.trainer.actor_rollout_wg
+    Path(orders["folder"], "advantages.json").write_text(json.dumps(workers.updates))
+    Path(orders["folder"], "fields.json").write_text(json.dumps(workers.fields))
 
 
 def main(path: Path) -> None:

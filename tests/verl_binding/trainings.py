@@ -61,6 +61,12 @@ class Run:
         )
         return found
 
+    @property
+    def fields(self) -> list[list[str]]:
+        """For each update the names of what there was of every rollout."""
+        found: list[list[str]] = json.loads((self.folder / "fields.json").read_text())
+        return found
+
 
 @dataclass
 class Order:
@@ -75,6 +81,27 @@ class Order:
     """How many rollouts of a prompt's groups fail."""
     refresh_every: int = 0
     num_refresh_rollouts: int = 0
+
+
+FILTERED = "algorithm.filter_groups.enable=True"
+ENDLESS = "+vasari.max_generations=0"
+
+
+def settings(name: str) -> list[str]:
+    """Overrides that name a sampler and its settings of the scenario."""
+    given = {"name": name, **scenario.SAMPLERS[name]}
+    return [f"+vasari.sampler.{key}={value}" for key, value in given.items()]
+
+
+def of_scenario(name: str, *overrides: str, **more: Any) -> Order:
+    """A training of the scenario with the sampler of this name."""
+    known = scenario.SAMPLERS[name]
+    return Order(
+        [*settings(name), *overrides],
+        refresh_every=known.get("refresh_every", 0),
+        num_refresh_rollouts=known.get("num_refresh_rollouts", 0),
+        **more,
+    )
 
 
 def basic_overrides(model: Path, data: Path, loops: Path, out: Path) -> list[str]:

@@ -22,12 +22,18 @@ from vasari.core.records import Draw, GroupOutcome, PromptIndices
 from vasari.sample import AllGate, PromptSampler, load_state, prompt_features, save_state
 from vasari.slime.groups import INDEX, ROLE, index_of, number_of, prompts_of, scored_group
 from vasari.slime.saved import restored_group, saved_group
-from vasari.slime.settings import SLIMES_OWN_ROLLOUT, check_flags, settings_of, slime_module
+from vasari.slime.settings import (
+    SLIMES_OWN_ROLLOUT,
+    check_flags,
+    function_named,
+    settings_of,
+    slime_module,
+)
 from vasari.train.gated_batch import draw_for_gate
 from vasari.train.groups import ScoredGroup
 from vasari.train.loop import batch_metrics
 from vasari.train.run_state import RunState
-from vasari.train.trainer_arguments import sampler_from
+from vasari.train.trainer_arguments import described, sampler_from
 from vasari.train.verdicts import Doubt
 
 logger = logging.getLogger(__name__)
@@ -62,8 +68,11 @@ class VarianceAwareDataSource:
             raise ConfigError(
                 f"--prompt-data {args.prompt_data}: holds no prompt that is short enough"
             )
+        if self.settings.rollout_function != SLIMES_OWN_ROLLOUT:
+            function_named(self.settings.rollout_function)
         self.run = RunState(sampler=self._sampler(), gate=AllGate())
         """Sampler, ledger and counts."""
+        logger.info("prompts are chosen by %s", described(self.run.sampler))
         self._lock = threading.RLock()
         self._next_group = 0
         self._next_sample = 0
@@ -327,11 +336,20 @@ class VarianceAwareDataSource:
             raise StateError(f"saved state has schema {state.get('schema')!r}, expected {SCHEMA}")
         self.run.load_state_dict(state["run"], where=str(path))
         self._next_group, self._next_sample = int(state["next_group"]), int(state["next_sample"])
-        self._stock.buffer[:] = [
-            restored_group(saved, self._samples(int(saved["prompt"]), "", len(saved["samples"])))
-            for saved in state["buffer"]
-        ]
+        self._stock.buffer[:] = [self._restored(saved) for saved in state["buffer"]]
         self._is_open, self._out = False, {}
+
+    def _restored(self, saved: dict[str, Any]) -> list[Any]:
+        """A saved group; a new one of its prompt where slime would refuse its size."""
+        index, num = int(saved["prompt"]), len(saved["samples"])
+        if num == self.args.n_samples_per_prompt:
+            return restored_group(saved, self._samples(index, "", num))
+        logger.warning(
+            "a group of %d rollouts was begun, and --n-samples-per-prompt is %d: it begins anew",
+            num,
+            self.args.n_samples_per_prompt,
+        )
+        return self._group(index, str(saved["samples"][0]["metadata"][ROLE]))
 
 
 def _path(folder: str, rollout_id: int) -> Path:

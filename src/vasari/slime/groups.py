@@ -91,8 +91,10 @@ def index_of(group: Sequence[Any]) -> int:
     """Return the position in the pool of a group's prompt.
 
     Raises:
-        DataError: The group did not come from our data source.
+        DataError: The group did not come from our data source, or is empty.
     """
+    if not group or not group[0]:
+        raise DataError("a group of slime has no sample: leave out groups of which nothing is left")
     sample = _parts(group[0])[0]
     index = (sample.metadata or {}).get(INDEX)
     if not isinstance(index, int):

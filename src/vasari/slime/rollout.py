@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from vasari.core.errors import ConfigError
 from vasari.core.records import PromptIndices
 from vasari.slime.data_source import VarianceAwareDataSource
 from vasari.slime.groups import scored_group
-from vasari.slime.settings import settings_of, slime_module
+from vasari.slime.settings import function_named, settings_of, slime_module
 from vasari.train.groups import ScoredGroup
 
 _OBSERVE = "vasari.slime.observe_groups"
@@ -26,7 +25,7 @@ def generate_rollout(args: Any, rollout_id: int, data_source: Any, evaluation: b
     observes every group that it finishes; of a function that does not call slime's
     `--rollout-all-samples-process-path`, the groups that it returns.
     """
-    roll_out = _function(settings_of(args).rollout_function)
+    roll_out = function_named(settings_of(args).rollout_function)
     called = slime_module("slime.rollout.base_types").call_rollout_fn
     if evaluation:
         return called(roll_out, args, rollout_id, data_source, evaluation=True)
@@ -56,7 +55,7 @@ def observe_groups(args: Any, samples: Sequence[list[Any]], data_source: Any) ->
     source.observe(samples)
     own = getattr(args, "vasari_all_samples_process_path", None)
     if own is not None:
-        _function(own)(args, samples, data_source)
+        function_named(own)(args, samples, data_source)
 
 
 async def _refresh(
@@ -75,18 +74,3 @@ async def _refresh(
         return scored_group(group, args, purpose="refresh")
 
     return list(await asyncio.gather(*(one(int(index)) for index in due)))
-
-
-def _function(path: str) -> Any:
-    """The function `package.module.name`, as slime writes it."""
-    module, _, name = path.rpartition(".")
-    if module.startswith("slime."):
-        found = getattr(slime_module(module), name, None)
-    else:
-        try:
-            found = getattr(importlib.import_module(module), name, None)
-        except (ImportError, ValueError) as error:
-            raise ConfigError(f"{path!r} cannot be imported: {error}") from error
-    if not callable(found):
-        raise ConfigError(f"{path!r} names no function: write package.module.function")
-    return found

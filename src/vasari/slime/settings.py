@@ -78,8 +78,9 @@ def check_flags(args: Any) -> None:
     """Check slime's own flags before a rollout is paid for.
 
     Raises:
-        ConfigError: One is missing, or does not go with another.
+        ConfigError: One is missing, or does not go with another or with a setting of ours.
     """
+    settings = settings_of(args)
     if not args.rollout_global_dataset or args.prompt_data is None:
         raise ConfigError(
             "vasari chooses from the prompts of --prompt-data: give it, and leave"
@@ -92,7 +93,14 @@ def check_flags(args: Any) -> None:
             " `vasari: {rollout_function: ...}` in --custom-config-path"
         )
     if args.custom_rm_path != REWARD:
+        unused = [name for name in ("rewards", "opened") if name in settings.model_fields_set]
+        if unused:
+            raise ConfigError(
+                f"--custom-config-path: vasari.{unused[0]} is for {REWARD}, and --custom-rm-path is"
+                f" {args.custom_rm_path}: give {REWARD}, or leave the setting out"
+            )
         return
+    reward_terms(settings.model_dump_json(), getattr(args, "rollout_max_response_len", None))
     if args.reward_key:
         raise ConfigError(
             f"{REWARD} gives one number for each rollout: leave --reward-key {args.reward_key} out"
@@ -102,6 +110,25 @@ def check_flags(args: Any) -> None:
             "a rollout that cannot be verified would count as wrong in the mean of its group: add"
             f" --custom-reward-post-process-path {CENTER_REWARDS}"
         )
+
+
+def function_named(path: str) -> Any:
+    """Return the function that slime's `package.module.name` means.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    module, _, name = path.rpartition(".")
+    if module.startswith("slime."):
+        found = getattr(slime_module(module), name, None)
+    else:
+        try:
+            found = getattr(importlib.import_module(module), name, None)
+        except (ImportError, ValueError) as error:
+            raise ConfigError(f"{path!r} cannot be imported: {error}") from error
+    if not callable(found):
+        raise ConfigError(f"{path!r} names no function: write package.module.function")
+    return found
 
 
 def slime_module(name: str) -> Any:

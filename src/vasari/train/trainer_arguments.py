@@ -62,6 +62,13 @@ def sampler_from(
     return made
 
 
+def described(sampler: PromptSampler) -> str:
+    """Return a sampler's name, the size of its pool and its settings, for a line of a log."""
+    settings = sampler.made_with
+    name = sampler.name or type(sampler).__name__
+    return f"{name!r} over {sampler.num_prompts} prompts" + (f": {settings}" if settings else "")
+
+
 def gate_from(choice: Any) -> Gate:
     """Return the gate (rule for which groups train) given as a name, a mapping or an object.
 

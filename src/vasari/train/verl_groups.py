@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vasari.core.errors import DataError
+from vasari.core.errors import ConfigError, DataError
 from vasari.core.records import Draw, Outcome, Verdict
 from vasari.score.reward import Reward
 from vasari.train.group_file import GroupLog
@@ -26,6 +26,8 @@ from vasari.train.verdicts import Doubt, verdict_by_reward
 
 ReadGroups = Callable[[Collection[str]], Mapping[str, Sequence["VerlRollout"]]]
 """Function from the names of submitted prompts to the rollouts that came back of each."""
+
+_VERDICTS = tuple(outcome.value for outcome in Outcome)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,22 +71,45 @@ def verdict_on(rollout: VerlRollout, verdict_from: str = "") -> Verdict:
     """Return the verdict that the reward function gave or that follows from its numbers.
 
     Raises:
-        DataError: It did not return the field `verdict_from`.
+        DataError: It did not return the field `verdict_from`, or what says the verdict is neither a
+            number nor a verdict.
     """
-    facts = rollout.facts
-    if not verdict_from and "verdict" in facts:
+    name, said = _said(rollout, verdict_from)
+    if _is_verdict(said):
         return Verdict(
-            Outcome(facts["verdict"]),
-            extraction=facts.get("extraction") or None,
-            decided_by=str(facts.get("decided_by", "")),
+            Outcome(said),
+            extraction=rollout.facts.get("extraction") or None,
+            decided_by=str(rollout.facts.get("decided_by", "")),
         )
+    return verdict_by_reward(_number(name, said))
+
+
+def _said(rollout: VerlRollout, verdict_from: str) -> tuple[str, Any]:
+    """The name of the field that says the verdict, and what it says."""
+    facts = rollout.facts
     if verdict_from and verdict_from not in facts:
         raise DataError(
             f"vasari.verdict_from is {verdict_from!r}, and the reward function returned"
             f" {', '.join(map(repr, facts)) or 'a number only'}"
         )
-    found = facts[verdict_from] if verdict_from else facts.get("acc", rollout.score)
-    return verdict_by_reward(math.nan if found is None else float(found))
+    name = verdict_from or next((name for name in ("verdict", "acc") if name in facts), "")
+    return (name, facts[name]) if name else ("score", rollout.score)
+
+
+def _is_verdict(said: Any) -> bool:
+    """Whether a field says a verdict by its name, as our reward function does."""
+    return isinstance(said, str) and said in _VERDICTS
+
+
+def _number(name: str, said: Any) -> float:
+    """What a field says as a number; nan for None."""
+    try:
+        return math.nan if said is None else float(said)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"the reward function returned {said!r} as {name!r}, which is neither a number nor one"
+            f" of {', '.join(_VERDICTS)}; set vasari.verdict_from to a field that is"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,10 +256,10 @@ class BatchGroups:
         return ScoredGroup(rollouts=own, role=role, score=score)
 
     def _read_as_verdicts(self, found: Mapping[str, Sequence[VerlRollout]]) -> NDArray[np.float64]:
-        """Scores of the rollouts whose verdicts nothing but the score says."""
-        known = {self._verdict_from} if self._verdict_from else {"verdict", "acc"}
+        """The numbers from which verdicts follow."""
         rollouts = (rollout for own in found.values() for rollout in own)
-        return np.array([one.score for one in rollouts if not known & one.facts.keys()], float)
+        all_said = (_said(rollout, self._verdict_from) for rollout in rollouts)
+        return np.array([_number(*one) for one in all_said if not _is_verdict(one[1])], float)
 
 
 def group_log(folder: str, prompt_ids: Sequence[str]) -> Record | None:
@@ -242,3 +267,12 @@ def group_log(folder: str, prompt_ids: Sequence[str]) -> Record | None:
     if not folder:
         return None
     return GroupLog(Path(folder), prompt_ids)
+
+
+def check_group_folder(folder: str) -> None:
+    """Raise ConfigError where a training that begins would mix its groups with those of another."""
+    if folder and any(Path(folder).glob("*.parquet")):
+        raise ConfigError(
+            f"vasari.groups: {folder} holds the groups of another training, or of one that left no"
+            " checkpoint in trainer.default_local_dir; name another folder, or remove it"
+        )

@@ -77,6 +77,22 @@ def read_settings(given: Any) -> VerlSettings:
     return VerlSettings(**chosen)
 
 
+def rows_of(dataset: Any) -> Any:
+    """Return the rows of verl's data set, as `datasets.Dataset`.
+
+    Raises:
+        ConfigError: It is one of the user's own, which does not keep them as verl's does.
+    """
+    rows: Any = getattr(dataset, "dataframe", None)
+    if not hasattr(rows, "column_names") or len(rows) != len(dataset):
+        raise ConfigError(
+            f"data.custom_cls: {type(dataset).__name__} must keep one row a prompt as"
+            " `self.dataframe`, a datasets.Dataset, by which prompts are told apart; derive it from"
+            " verl's RLHFDataset"
+        )
+    return rows
+
+
 def prompt_ids_of_rows(rows: Any) -> list[str]:
     """Return `extra_info.index` of each row of a data set, as text.
 

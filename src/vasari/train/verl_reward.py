@@ -24,6 +24,8 @@ from vasari.train.groups import MAX_ANSWER_CHARACTERS, score_alone
 
 MODULE = "vasari.train.verl_reward"
 
+_PASSED = {"reward_router_address", "reward_model_tokenizer"}
+"""What verl passes to a reward function where there is a reward model."""
 _NOT_GIVEN = {"token_ids", "truncated", "completion_ids"}
 """What a term may take and verl does not hand to a reward function."""
 
@@ -36,7 +38,7 @@ def verified(
     *,
     rewards: Any = ("accuracy",),
     opened: str = "",
-    **_: Any,
+    **others: Any,
 ) -> dict[str, Any]:
     """Return a rollout's score and verdict for verl: a number, and what the sampler learns from.
 
@@ -48,12 +50,17 @@ def verified(
         rewards: Reward terms as a recipe names them, e.g. `[accuracy, {name: format, weight:
             0.5}]`; from `reward.custom_reward_function.reward_kwargs`.
         opened: What the prompt already holds of every rollout, such as `<think>`.
+        **others: What verl passes beside a reward model.
 
     Returns:
         `score`, what the learner sees; `acc`, 1 or 0; `unverifiable`, 1 or 0; `verdict`,
         `extraction` and `decided_by`, texts. verl needs a number, so an unverifiable rollout has
         score and acc 0; `vasari.verl` leaves it out of its group's baseline.
+
+    Raises:
+        ConfigError: `reward_kwargs` has a name that is not known, or a value that is none.
     """
+    terms = terms_of({"rewards": rewards, "opened": opened, **others})
     known = extra_info or {}
     prompt = Prompt(
         id=str(known.get("index", "")),
@@ -64,7 +71,7 @@ def verified(
         category=str(data_source or ""),
     )
     rollout = Rollout(text=opened + solution_str, token_ids=np.zeros(0, dtype=np.int32))
-    verdict, score = score_alone(rollout, prompt=prompt, terms=reward_terms(rewards))
+    verdict, score = score_alone(rollout, prompt=prompt, terms=terms)
     return {
         "score": score,
         "acc": 1.0 if verdict.outcome is Outcome.CORRECT else 0.0,
@@ -73,6 +80,26 @@ def verified(
         "extraction": (verdict.extraction or "")[:MAX_ANSWER_CHARACTERS],
         "decided_by": verdict.decided_by,
     }
+
+
+def terms_of(reward_kwargs: Mapping[str, Any]) -> tuple[RewardTerm, ...]:
+    """Return the reward terms that the settings of `verified` name, all of which are checked.
+
+    Raises:
+        ConfigError: A name is not known, or a value is none.
+    """
+    unknown = sorted(reward_kwargs.keys() - {"rewards", "opened"} - _PASSED)
+    if unknown:
+        raise ConfigError(
+            f"reward.custom_reward_function.reward_kwargs: {', '.join(map(repr, unknown))} is not"
+            " known; there are rewards and opened"
+        )
+    opened = reward_kwargs.get("opened", "")
+    if not isinstance(opened, str):
+        raise ConfigError(
+            f"reward.custom_reward_function.reward_kwargs: opened must be a text, got {opened!r}"
+        )
+    return reward_terms(reward_kwargs.get("rewards", ("accuracy",)))
 
 
 def reward_terms(rewards: Any) -> tuple[RewardTerm, ...]:

@@ -56,6 +56,7 @@ async def _roll_out(args: Any, data_source: Any) -> tuple[RolloutFnTrainOutput, 
             remaining += len(groups)
         done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         for group in (task.result() for task in done):
+            assert len(group) == args.n_samples_per_prompt
             finished.append(group)
             if keep is not None and not keep(args, group):
                 remaining -= 1
