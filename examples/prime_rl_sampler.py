@@ -44,6 +44,12 @@ class VarianceAwareTaskSampler:
         """
         if not isinstance(tasks, Sequence) or not tasks:
             raise ConfigError("a sampler chooses from a finite taskset with at least one task")
+        if type(tasks_per_draw) is not int or tasks_per_draw < 1:
+            raise ConfigError(
+                f"tasks_per_draw must be a whole number from 1, got {tasks_per_draw!r}"
+            )
+        if type(correct_from) not in (int, float) or not math.isfinite(correct_from):
+            raise ConfigError(f"correct_from must be a finite number, got {correct_from!r}")
         self.tasks = tuple(tasks)
         keys = [str(task.key) for task in self.tasks]
         self._place = {key: place for place, key in enumerate(keys)}
@@ -76,14 +82,15 @@ class VarianceAwareTaskSampler:
     def observe(self, group: Sequence[Any]) -> None:
         """Learn from a finished group of episodes, also from one that no gate admits.
 
-        A trace with an error is neither correct nor wrong.
+        A trace with an error or without a reward is neither correct nor wrong.
         """
-        place = self._place.get(str(group[0].task.key))
+        place = self._place.get(str(group[0].task.key)) if group else None
         traces = [trace for episode in group for trace in episode.traces if trace.agent.trainable]
         if place is None or not traces:
             self._num_unknown += 1
             return
-        rewards = np.array([math.nan if t.has_error else float(t.reward) for t in traces])
+        said = [None if trace.has_error else trace.reward for trace in traces]
+        rewards = np.array([math.nan if reward is None else float(reward) for reward in said])
         known = ~np.isnan(rewards)
         verdicts = np.where(known, rewards >= self._correct_from, math.nan)
         tokens = [

@@ -110,10 +110,31 @@ def test_a_trace_with_an_error_is_not_wrong(sampler_class):
     assert sampler.metrics()["scored_share"] == 0
 
 
+def test_a_trace_without_a_reward_is_not_wrong(sampler_class):
+    sampler = made(sampler_class)
+    task = next(sampler)
+    group = episodes(task, scenario.Script().group(task.place, 4))
+    for episode in group:
+        episode.traces[0].reward = None
+    sampler.observe(group)
+    assert sampler.metrics()["prompts_unverifiable"] == 1
+
+
 def test_a_group_without_trainable_traces_is_counted(sampler_class):
     sampler = made(sampler_class)
     sampler.observe([SimpleNamespace(task=next(sampler), traces=[])])
-    assert sampler.metrics()["groups_without_rollouts"] == 1
+    sampler.observe([])
+    assert sampler.metrics()["groups_without_rollouts"] == 2
+
+
+def test_what_is_correct_depends_on_the_least_reward_of_a_correct_rollout(sampler_class):
+    rates = []
+    for least in (0.5, 2.0):
+        sampler = made(sampler_class, "weighted_passes", correct_from=least)
+        # Two of four are right, with a reward of 1.
+        sampler.observe(episodes(tasks()[2], scenario.Script().group(2, 4)))
+        rates.append(sampler.metrics()["pass_rate_expected"])
+    assert rates[0] > rates[1]
 
 
 def test_refusals(sampler_class):
@@ -121,5 +142,11 @@ def test_refusals(sampler_class):
         sampler_class(tasks(), sampler="vas")
     with pytest.raises(ConfigError, match="finite taskset"):
         sampler_class(iter(tasks()))
+    for number in (0, 1.5, None):
+        with pytest.raises(ConfigError, match="tasks_per_draw must be a whole number from 1"):
+            sampler_class(tasks(), tasks_per_draw=number)
+    for least in (float("nan"), "high", None):
+        with pytest.raises(ConfigError, match="correct_from must be a finite number"):
+            sampler_class(tasks(), correct_from=least)
     with pytest.raises(StateError, match="another pool"):
         sampler_class(tasks()[1:]).load_state_dict(sampler_class(tasks()).state_dict())

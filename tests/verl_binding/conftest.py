@@ -92,10 +92,17 @@ def unsure_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def number_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, for which the reward function returns a number alone."""
+    return write_data(tmp_path_factory.mktemp("number"), "number")
+
+
+@pytest.fixture(scope="session")
 def train(
     cluster: str, model_folder: Path, data_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[Mapping[str, Order]], dict[str, Run]]:
-    """Trains one after the other in one process: `train({"name": Order([...]), ...})`."""
+    """Trains one after the other in one process: `train({"name": Order([...]), ...})`. The first one's
+    settings of rollout and reward workers are those of all."""
     loops = tmp_path_factory.mktemp("loops") / "loops.yaml"
     loops.write_text("- name: scripted\n  _target_: stand_ins.ScriptedAgentLoop\n")
 
@@ -127,7 +134,7 @@ def train(
 
 
 @pytest.fixture(scope="session")
-def runs(train: Any, unsure_file: Path) -> dict[str, Run]:
+def runs(train: Any, unsure_file: Path, number_file: Path) -> dict[str, Run]:
     """The trainings that end by themselves, in one process."""
     return train(
         {
@@ -141,11 +148,7 @@ def runs(train: Any, unsure_file: Path) -> dict[str, Run]:
                 f"data.train_files={unsure_file}",
                 "algorithm.rollout_correction.rollout_is=token",
             ),
-            "number": of_scenario(
-                "uniform",
-                "reward.custom_reward_function.name=a_number",
-                "actor_rollout_ref.rollout.calculate_log_probs=False",
-            ),
+            "number": of_scenario("uniform", f"data.train_files={number_file}"),
             "good": of_scenario("uniform", "+vasari.verdict_from=good"),
             "confident": Order(["+vasari.sampler.name=weighted_passes", "trainer.test_freq=5"]),
             "failing": of_scenario(

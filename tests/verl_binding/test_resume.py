@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import Counter
 
@@ -26,7 +27,11 @@ CLOCKED = ("timing", "perf/", "training/off_policy", "global_seqlen")
 
 def numbers(run, after: int) -> list[dict[str, float]]:
     return [
-        {name: value for name, value in row.items() if not name.startswith(CLOCKED)}
+        {
+            name: math.nan if value is None else value
+            for name, value in row.items()
+            if not name.startswith(CLOCKED)
+        }
         for row in run.log
         if row["step"] > after
     ]
