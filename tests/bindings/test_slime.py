@@ -155,6 +155,13 @@ def test_a_pool_that_is_rolled_out_whole_is_drawn_from_again(start):
     assert len({group[0].metadata["vasari_prompt_index"] for group in again}) == 5
 
 
+def test_a_prompt_that_is_being_rolled_out_is_not_drawn_again(start):
+    online = {"sampler": {"name": "vas", "settings": {"refresh": "online"}}}
+    source = start(vasari=online).source
+    groups = [*source.get_samples(8), *source.get_samples(8), *source.get_samples(8)]
+    assert len({group[0].metadata["vasari_prompt_index"] for group in groups}) == 24
+
+
 def test_the_seed_is_ours_or_slime_s(start):
     first = [
         [

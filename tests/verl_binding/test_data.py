@@ -159,9 +159,27 @@ def test_shuffling_by_verl_changes_nothing(trainer_over):
     assert draws[0] == draws[1]
 
 
-def test_the_seed_of_the_data_seeds_the_sampler(trainer_over):
-    first, second = (trainer_over(f"data.seed={seed}") for seed in (1, 2))
-    assert [batch_of(first) for _ in range(3)] != [batch_of(second) for _ in range(3)]
+def test_the_seed_of_the_data_seeds_the_sampler_unless_it_has_one(trainer_over):
+    drawn = [
+        [batch_of(trainer) for _ in range(3)]
+        for trainer in (
+            trainer_over("data.seed=1"),
+            trainer_over("data.seed=2"),
+            trainer_over("data.seed=2", "+vasari.sampler.seed=1"),
+        )
+    ]
+    assert drawn[0] != drawn[1]
+    assert drawn[0] == drawn[2]
+
+
+def test_how_groups_are_replaced_reaches_the_replay_buffer(trainer_over):
+    filtered = "algorithm.filter_groups.enable=True"
+    known = trainer_over(filtered).replay_buffer
+    changed = trainer_over(
+        filtered, "+vasari.refill=early", "+vasari.max_generations=3"
+    ).replay_buffer
+    assert (known.waits, known.max_generations) == (True, 10)
+    assert (changed.waits, changed.max_generations) == (False, 3)
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ import math
 import shutil
 from collections import Counter
 
+import numpy as np
 import pytest
+import scenario
 from trainings import ENDLESS, FILTERED, of_scenario
 
 pytestmark = pytest.mark.slow
@@ -37,11 +39,31 @@ def numbers(run, after: int) -> list[dict[str, float]]:
     ]
 
 
+NO_LOG_PROBS = "actor_rollout_ref.rollout.calculate_log_probs=False"
+
+
 @pytest.fixture(scope="module")
-def killed(train):
-    """A training that is killed in the update of step 8, two steps after its last checkpoint."""
-    order = of_scenario("vas", "trainer.save_freq=3", dies_in_update=DIES)
-    run = train({"killed": order})["killed"]
+def without_log_probs(train):
+    """A training whose rollouts come without log-probabilities, and one that is killed in the update
+    of step 8, two steps after its last checkpoint."""
+    return train(
+        {
+            "whole": of_scenario("uniform", NO_LOG_PROBS),
+            "killed": of_scenario("vas", NO_LOG_PROBS, "trainer.save_freq=3", dies_in_update=DIES),
+        }
+    )
+
+
+def test_rollouts_may_come_without_log_probabilities(without_log_probs):
+    run = without_log_probs["whole"]
+    assert run.problem == ""
+    assert run.drawn() == scenario.recorded_draws("uniform")
+    assert np.isnan([own for group in run.groups() for own in group["confidence"]]).all()
+
+
+@pytest.fixture(scope="module")
+def killed(without_log_probs):
+    run = without_log_probs["killed"]
     assert run.problem.startswith("killed\n")
     assert (run.folder / "checkpoints" / "latest_checkpointed_iteration.txt").read_text() == "6"
     return run
