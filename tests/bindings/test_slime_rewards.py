@@ -62,6 +62,13 @@ def test_correct_wrong_and_unverifiable():
     assert group.rollouts[2].verdict.reason
 
 
+def test_confidence_is_the_least_log_probability_of_a_rollout():
+    samples = [sample(rollout_log_probs=[-0.5, -2.0]), sample(rollout_log_probs=None)]
+    parts = [sample(rollout_log_probs=[-3.0]), sample(rollout_log_probs=[-1.0])]
+    group = scored_group([*samples, parts], arguments())
+    assert [rollout.confidence for rollout in group.rollouts] == [-2.0, None, -3.0]
+
+
 def test_a_group_at_once():
     samples = [sample(), sample("It is 13")]
     assert asyncio.run(reward(arguments(), samples)) == [1.0, 0.0]
