@@ -10,6 +10,7 @@ started afresh.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -170,14 +171,14 @@ def main() -> None:
         " peak MB so far |"
     )
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for (name, cpu, seconds, peak), (_, rows, kept) in zip(
-        told["stages"], told["stage_counts"], strict=True
+    # What comes after the stages, such as reading back, has no rows of its own.
+    for (name, cpu, seconds, peak), (_, rows, kept) in itertools.zip_longest(
+        told["stages"], told["stage_counts"], fillvalue=("", 0, 0)
     ):
-        rate = rows / max(cpu, 1e-3)
-        print(
-            f"| {name} | {rows:,} | {kept:,} | {cpu:.1f} | {rate:,.0f} | {seconds:.1f} |"
-            f" {peak:,.0f} |"
-        )
+        counts = f"{rows:,} | {kept:,} | {cpu:.1f} | {rows / max(cpu, 1e-3):,.0f}"
+        if not rows:
+            counts = f" | | {cpu:.1f} | "
+        print(f"| {name} | {counts} | {seconds:.1f} | {peak:,.0f} |")
     cpu, seconds, peak = told["cpu_seconds"], told["seconds"], told["peak_mb"]
     total = f"| {cpu:.1f} | {given.rows / cpu:,.0f} | {seconds:.1f} | {peak:,.0f} |"
     print(f"| all, with the files written | {given.rows:,} | | {total[2:]}")

@@ -170,7 +170,8 @@ def _print_outcome(curated: Curated) -> None:
             if size
             else f"no prompt is left for {name}.parquet, so there is none"
         )
-    typer.echo(f"read back: {_readers(curated.read_back)}")
+    if curated.read_back:
+        typer.echo(f"read back: {_readers(curated.read_back)}")
     typer.echo(f"funnel: {curated.root / 'funnel.html'}")
     if all(curated.sizes.get(name) for name in ("sft", "rl")):
         typer.echo("to train on them: vasari recipe curated (docs/curate.md, section 8)")

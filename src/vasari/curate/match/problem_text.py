@@ -28,6 +28,7 @@ _PLAIN_WORDS = frozenset(
     ).split(" ")
 )
 _KINDS = frozenset(("angle", "triangle", "circle", "arc"))
+_UNTOLD = _PLAIN_WORDS | _KINDS
 _POLYGONS = frozenset(("triangle", "polygon"))
 _BETWEEN = frozenset(("=", "is", "measures", "be", "length", "of", "degree", "has", "a"))
 _VERBS = frozenset(("is", "and", "or", "are", "be", "to", "in", "on", "with", "lies", "intersects"))
@@ -83,34 +84,28 @@ def read_problem(question: str) -> ProblemText:
     reading = read_notation(text, commas=True)
     tokens = without_instructions(" ".join(reading.tokens)).split(" ")
     spelled = frozenset(reading.spelled)
-    numbers = frozenset(word for word in tokens if word and is_number(word))
+    numbers = [word for word in tokens if word and is_number(word)]
     names = _mentions(tokens)
     words = frozenset(
-        small
-        for word in tokens
-        if word[:1].isalpha()
-        and (small := word.lower()) not in _PLAIN_WORDS
-        and small not in _KINDS
-        and not (len(word) <= _LONGEST_NAME and word.isupper())
+        [
+            small
+            for word in tokens
+            if word[:1].isalpha()
+            and (small := word.lower()) not in _UNTOLD
+            and not (len(word) <= _LONGEST_NAME and word.isupper())
+        ]
     )
-    written = frozenset(_written(tokens, reading.spelled))
-    return ProblemText(written, spelled & numbers, words, frozenset(names))
-
-
-def _written(tokens: Iterable[str], spelled: tuple[str, ...]) -> Iterator[str]:
-    rest = list(spelled)
-    for word in tokens:
-        if word and is_number(word):
-            if word in rest:
-                rest.remove(word)
-            else:
-                yield word
+    written = frozenset(Counter(numbers) - Counter(reading.spelled))
+    return ProblemText(written, spelled & frozenset(numbers), words, frozenset(names))
 
 
 def _mentions(tokens: list[str]) -> list[Mention]:
     found: list[Mention] = []
     place = 0
     while place < len(tokens) and len(found) < 4 * _MOST_MENTIONS:
+        if len(tokens[place]) > 2 and not tokens[place].isupper():  # most are: a word or a number
+            place += 1
+            continue
         name, end = _name(tokens, place)
         if not name and place and tokens[place - 1].lower() == "angle" and _is_label(tokens[place]):
             name, end = tokens[place], place + 1

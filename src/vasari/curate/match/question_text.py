@@ -58,11 +58,11 @@ def read_question(text: str) -> QuestionText:
     Notation does not matter: △ABC, `\triangle ABC` and "triangle ABC" are read alike.
     """
     reading = read_notation(text)
-    words = tuple(token.lower() for token in reading.tokens if token[0].isalnum())
-    numbers = Counter(word for word in words if word[0].isdigit())
-    numbers.subtract(reading.spelled)
-    written = tuple(sorted((+numbers).elements()))
-    return QuestionText(words, written, reading.spelled, _symbols(reading.tokens))
+    words = tuple([token.lower() for token in reading.tokens if token[0].isalnum()])
+    numbers = [word for word in words if word[0].isdigit()]
+    if reading.spelled:
+        numbers = list((Counter(numbers) - Counter(reading.spelled)).elements())
+    return QuestionText(words, tuple(sorted(numbers)), reading.spelled, _symbols(reading.tokens))
 
 
 def _symbols(tokens: tuple[str, ...]) -> tuple[str, ...]:
@@ -73,6 +73,11 @@ def _symbols(tokens: tuple[str, ...]) -> tuple[str, ...]:
     found: set[str] = set()
     name = ""
     for place, letter in enumerate(tokens):
+        if len(letter) > 1 and not letter.isupper():  # most are: a word or a number
+            if name:
+                found.add(min(name, name[::-1]))
+                name = ""
+            continue
         after = tokens[place + 1] if place + 1 < len(tokens) else ""
         article = letter == "A" and not name and len(after) > 1 and after.islower()
         if len(letter) == 1 and letter.isupper() and not article:
