@@ -118,6 +118,11 @@ def image_value(value: Any, *, where: str, find: Callable[[str], Path]) -> Image
             raise DataError(
                 f"{where}: base64 images are not read; give a path, or bytes in a Parquet file"
             )
+        if path.startswith(("http://", "https://")):
+            raise DataError(
+                f"{where}: is an address, and nothing is fetched; download the images and give"
+                " their paths"
+            )
         path = str(find(path))
     ref = ImageRef(data=data, path=path)
     check_header(ref, where=where)

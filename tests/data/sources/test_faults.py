@@ -166,6 +166,7 @@ FAULTS: dict[str, tuple[tuple[str, ...], Any, str]] = {
     "huge picture": (READERS, row(2, image="huge.png"), "pixels"),
     "folder as picture": (READERS, row(2, image="folder.png"), "not a regular file"),
     "pipe as picture": (READERS, row(2, image="pipe.png"), "not a regular file"),
+    "address as picture": (READERS, row(2, image="https://x.org/1.png"), "nothing is fetched"),
     "circle as picture": (READERS, row(2, image="circle.png"), "circle"),
     "picture outside": (READERS, row(2, image="../out.png"), "leaves the folder"),
     "long name": (READERS, row(2, image="x" * 5_000), "cannot read"),
