@@ -66,6 +66,7 @@ def test_a_gate_is_a_name_settings_or_an_object(made):
             "the sampler is over 5 prompts, and the pool has 12",
         ),
         ({"sampler": {"name": "vas", "mix": 1}}, "sampler 'vas' has no setting 'mix'"),
+        ({"sampler": {"name": "vas", "features": 3}}, "features must be PoolFeatures.*got 3"),
         (
             {"sampler": 3},
             "sampler must be a name, a mapping with 'name' and settings, or an object, got 3",

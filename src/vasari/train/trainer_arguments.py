@@ -51,6 +51,11 @@ def sampler_from(
         made = choice
     else:
         name, settings = _named(choice, "sampler")
+        given = settings.get("features")
+        if given is not None and not isinstance(given, PoolFeatures):
+            raise ConfigError(
+                f"features must be PoolFeatures, which a file or a command cannot hold, got {given!r}"
+            )
         known: dict[str, Any] = {"num_prompts": len(pool), "seed": seed, "prompt_ids": prompt_ids}
         if "features" not in settings and takes_features(name):
             known["features"] = (features or features_of)(pool)
