@@ -54,7 +54,7 @@ def sampler_from(
         given = settings.get("features")
         if given is not None and not isinstance(given, PoolFeatures):
             raise ConfigError(
-                f"features must be PoolFeatures, which a file or a command cannot hold, got {given!r}"
+                f"features must be PoolFeatures, which no file can hold, got {given!r}"
             )
         known: dict[str, Any] = {"num_prompts": len(pool), "seed": seed, "prompt_ids": prompt_ids}
         if "features" not in settings and takes_features(name):
