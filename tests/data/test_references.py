@@ -44,6 +44,12 @@ def test_answers_that_contradict_each_other_are_refused(text):
         unwrapped(text)
 
 
+def test_an_amount_between_dollars_is_unwrapped():
+    assert unwrapped(r"$\$5$") == r"\$5"
+    assert unwrapped(r"$$\$1,200$$") == r"\$1,200"
+    assert unwrapped(r"$5\$") == r"$5\$"
+
+
 def test_formulas_keep_their_braces_and_backslashes():
     assert unwrapped(r"\boxed{\frac{1}{\{2\}}}") == r"\frac{1}{\{2\}}"
     assert unwrapped(r"['\frac{1}{2}']") == r"\frac{1}{2}"

@@ -127,12 +127,13 @@ def _end(text: str, start: int) -> int | None:
 def _of_maths(text: str) -> str:
     for opening, closing in _MATHS:
         inner = text[len(opening) : -len(closing)]
+        bare = inner.replace(r"\$", "")  # an amount: $\$5$
         if (
             text.startswith(opening)
             and text.endswith(closing)
             and inner.strip()
-            and opening not in inner
-            and closing not in inner
+            and opening not in bare
+            and closing not in bare
             and not inner.endswith("\\")
             # "\[1, 2\]" may be an interval whose brackets are escaped.
             and not (opening in (r"\(", r"\[") and "," in inner)
