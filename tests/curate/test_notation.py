@@ -1,5 +1,6 @@
 """One thing in several notations is read alike, and other things stay other things."""
 
+import gc
 import string
 import time
 
@@ -168,6 +169,15 @@ def test_long_texts_of_one_sign_are_read_in_linear_time(part):
         exact_text(Prompt(id="", question=text, answer="1"), "1")
         return time.process_time() - started
 
-    # 16 times as much takes about 16 times as long; a square would take 256 times as long.
-    short = seconds(SIZE // 16)
-    assert seconds(SIZE) < 80 * max(short, 0.01)
+    def grows_linearly():
+        # 16 times as much takes about 16 times as long; a square would take 256 times as long.
+        return seconds(SIZE) < 80 * max(seconds(SIZE // 16), 0.01)
+
+    # The garbage of other tests, collected in between, is not this one's time; what another process
+    # does to the processor's cache may happen once, and not three times.
+    gc.collect()
+    gc.disable()
+    try:
+        assert grows_linearly() or grows_linearly() or grows_linearly()
+    finally:
+        gc.enable()

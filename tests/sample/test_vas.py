@@ -259,17 +259,3 @@ def test_presets_are_the_papers(preset, expected):
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         VarianceAwareSettings(**settings)
-
-
-@pytest.mark.slow
-def test_ten_million_prompts_are_drawn_from_in_fifty_milliseconds():
-    import time
-
-    sampler = vas(10_000_000, refresh="online")
-    sampler.observe([group(index * 1000, [1, 0]) for index in range(1000)])
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        sampler.draw(512)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.05

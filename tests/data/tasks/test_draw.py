@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import colorsys
 import io
-import time
 
 import numpy as np
 import pytest
@@ -160,14 +159,3 @@ def test_a_size_out_of_range_is_refused(size):
 def test_an_unknown_colour_is_refused(style):
     with pytest.raises(DataError, match="colour 'mauve'; the palette has ink, paper, red"):
         draw(Scene((Line((0, 0), (1, 1), colour="mauve"),)), style=style)
-
-
-@pytest.mark.slow
-def test_pillow_draws_several_hundred_images_a_second():
-    scene = Scene(
-        tuple(rectangle(i / 8, 0.1, (i + 1) / 8, 0.9, fill="red", outline="ink") for i in range(8))
-    )
-    start = time.process_time()
-    for _ in range(300):
-        draw(scene)
-    assert 300 / (time.process_time() - start) > 200
