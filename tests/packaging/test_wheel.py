@@ -43,12 +43,13 @@ pytestmark = pytest.mark.slow
 
 
 def run(
-    *command: object, cwd: Path, timeout: int = 900, check: bool = True
+    *command: object, cwd: Path, timeout: int = 900, check: bool = True, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """The finished command; on failure its last words are the test's message."""
     outside = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
     environment = {key: value for key, value in os.environ.items() if key not in outside} | {
-        "OMP_NUM_THREADS": "1"
+        "OMP_NUM_THREADS": "1",
+        **variables,
     }
     words = [str(word) for word in command]
     done = subprocess.run(
@@ -140,11 +141,37 @@ def test_the_command_without_its_extra_says_in_one_line_what_to_install(core, tm
     assert len(said.splitlines()) == 1
 
 
-def test_the_quickstart_runs_from_the_wheel_in_another_folder(wheel, tmp_path):
-    bin_folder = new_venv(tmp_path / "venv")
-    install(bin_folder, f"{wheel}[train]")
-    run(bin_folder / "vasari", "quickstart", "--tiny", "--out", "first", cwd=tmp_path)
-    page = (tmp_path / "first" / "report.html").read_text()
-    summary = json.loads((tmp_path / "first" / "summary.json").read_text())
+def quickstart_reports(vasari: list[object], folder: Path, **more: str) -> None:
+    run(*vasari, "quickstart", "--tiny", "--out", "first", cwd=folder, **more)
+    page = (folder / "first" / "report.html").read_text()
+    summary = json.loads((folder / "first" / "summary.json").read_text())
     assert "<html" in page
     assert summary["accuracy"]["final"]["n"] > 0
+
+
+def test_the_quickstart_runs_from_the_wheel_in_another_folder(wheel, tmp_path):
+    """The wheel's files, and the packages of this environment."""
+    unpacked = tmp_path / "unpacked"
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--target",
+        unpacked,
+        wheel,
+        cwd=tmp_path,
+    )
+    where = "import vasari; print(vasari.__file__)"
+    found = run(sys.executable, "-c", where, cwd=tmp_path, PYTHONPATH=str(unpacked)).stdout
+    assert Path(found.strip()).is_relative_to(unpacked)
+    quickstart_reports([sys.executable, "-m", "vasari"], tmp_path, PYTHONPATH=str(unpacked))
+
+
+@pytest.mark.heavy
+def test_the_quickstart_needs_the_wheel_and_its_training_extra_only(wheel, tmp_path):
+    bin_folder = new_venv(tmp_path / "venv")
+    install(bin_folder, f"{wheel}[train]")
+    quickstart_reports([bin_folder / "vasari"], tmp_path)
