@@ -223,7 +223,10 @@ def test_a_recipe_that_names_code_is_refused_in_one_line_and_nothing_of_it_runs(
     assert not (folder / "out").exists()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=[] if kind == "train" else [pytest.mark.heavy]) for kind in KINDS],
+)
 def test_the_same_recipes_would_have_run_it_had_it_been_allowed(folder, kind):
     command, keys = KINDS[kind]
     wrong = {"unknown": "so that it ends once the recipe has been read"}

@@ -24,7 +24,7 @@ from vasari.records import ImageRef, Prompt
 CONCURRENCY = 6
 # Rows, kills: a few hundred requests by default, the three thousand and twenty when asked
 # to be thorough.
-NUM_ROWS, NUM_KILLS = (330, 20) if os.environ.get("VASARI_TEST_PROFILE") == "thorough" else (40, 6)
+NUM_ROWS, NUM_KILLS = (330, 20) if os.environ.get("VASARI_TEST_PROFILE") == "thorough" else (40, 3)
 FILES = (
     "sft.parquet",
     "rl.parquet",

@@ -9,6 +9,7 @@ _SILENT = re.compile(r"(\w+): (\d+)% of \d+ groups are silent")
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "choosing_prompts.ipynb"
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_the_notebook_runs_and_what_it_says_is_so(tmp_path):
     import nbformat

@@ -90,6 +90,7 @@ def test_the_script_trains_and_goes_on_where_it_was_stopped(stock_folder, data_f
     assert all(reward in (0.0, 1.0) for group in groups for reward in group["rewards"])
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_the_script_trains_adapters_with_a_gate(stock_folder, data_folder, tmp_path):
     out = tmp_path / "run"

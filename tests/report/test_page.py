@@ -161,12 +161,18 @@ PARTS = (
     "evaluation/vas.json",
     "evaluation/vas-rollouts.parquet",
 )
+FOLDERS = ("rl", "rl/vas", "rl/vas/groups", "stages", "prompts", "cold_start", "evaluation")
+
+
+def some_often(parts):
+    """Three of the parts every time, the others with the heavy tests: a page takes two seconds."""
+    return [*parts[:3], *(pytest.param(part, marks=pytest.mark.heavy) for part in parts[3:])]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "part",
-    [*PARTS, "stages", "prompts", "cold_start", "rl", "rl/vas", "rl/vas/groups", "evaluation"],
+    [*some_often(PARTS), *some_often(FOLDERS)],
 )
 def test_a_run_without_a_part_still_gives_a_page(finished_run, tmp_path, part):
     run = copied(finished_run, tmp_path / "run")
@@ -175,7 +181,7 @@ def test_a_run_without_a_part_still_gives_a_page(finished_run, tmp_path, part):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", some_often(PARTS))
 def test_a_damaged_part_is_named_and_still_gives_a_page(finished_run, tmp_path, part):
     run = copied(finished_run, tmp_path / "run")
     (run / part).write_bytes(b'{"step": 1\n\x00\xff<b>damaged')

@@ -227,11 +227,13 @@ def test_two_processes_killed_end_as_the_undisturbed_two(pair):
     assert _moved(whole)
 
 
+@pytest.mark.heavy
 def test_there_were_two_processes(pair):
     states = sorted(path.name for path in (pair[0] / "checkpoint-12").glob("rng_state*"))
     assert states == ["rng_state_0.pth", "rng_state_1.pth"]
 
 
+@pytest.mark.heavy
 def test_no_group_of_two_processes_straddles_two_prompts(pair, digit_prompts):
     rows = read_groups(pair[0] / "groups").to_pylist()
     by_purpose = {
@@ -250,6 +252,7 @@ def test_no_group_of_two_processes_straddles_two_prompts(pair, digit_prompts):
         assert row["verdicts"] == verdicts
 
 
+@pytest.mark.heavy
 def test_the_ledger_counts_the_rollouts_of_both_processes(pair):
     rows = read_groups(pair[0] / "groups").to_pylist()
     for purpose in ("train", "refresh"):
