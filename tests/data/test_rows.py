@@ -245,6 +245,15 @@ def test_a_file_damaged_anywhere_gives_rows_and_problems_and_no_other_error(
         assert (row.values is None) == bool(row.problem)
 
 
+@pytest.mark.parametrize(
+    "content", ["[}", "[}]", '[{"a": 1}, }', '[{"a": 1}}, {"a": 2}]', "[,}", "[1]}"]
+)
+def test_a_bracket_of_a_json_list_that_opened_nowhere_ends_the_reading(tmp_path, content):
+    path = tmp_path / "t.json"
+    path.write_text(content)
+    assert any(row.problem for row in read_rows(path))
+
+
 @pytest.mark.parametrize("rest", ['\n[{"a": 2}]', " and more"])
 def test_what_follows_a_json_list_is_a_problem_and_not_dropped(tmp_path, rest):
     path = tmp_path / "t.json"

@@ -261,7 +261,7 @@ def _end_of_entry(buffer: str, place: int) -> int:
         if kind == '"':
             return 0  # a string that does not end
         if depth < 0 or (depth == 0 and kind == ","):
-            return token.start()
+            return token.start() if token.start() > place else 0  # a bracket that opened nowhere
         if depth == 0 and kind in "]}":
             after = _after_space(buffer, token.end())
             return token.end() if buffer[after : after + 1] in (",", "]") else 0
