@@ -17,6 +17,7 @@ import pytest
 from vasari.core.plugins import VARIABLE
 
 pytestmark = pytest.mark.slow  # a process each
+SELDOM = [pytest.mark.heavy]
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -223,10 +224,7 @@ def test_a_recipe_that_names_code_is_refused_in_one_line_and_nothing_of_it_runs(
     assert not (folder / "out").exists()
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [pytest.param(kind, marks=[] if kind == "train" else [pytest.mark.heavy]) for kind in KINDS],
-)
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=SELDOM * (k != "train")) for k in KINDS])
 def test_the_same_recipes_would_have_run_it_had_it_been_allowed(folder, kind):
     command, keys = KINDS[kind]
     wrong = {"unknown": "so that it ends once the recipe has been read"}
