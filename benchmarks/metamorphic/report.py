@@ -19,7 +19,6 @@ class Run:
     """On the sample; empty without a peer."""
     per_rule: int
     num_wrappers: int
-    seconds: float
     command: str
     versions: str
 
@@ -49,7 +48,6 @@ def write_up(run: Run) -> str:
 def _head(run: Run) -> list[str]:
     total = run.ours.total
     number = total.wrong + total.equal
-    speed = number / run.seconds if run.seconds else 0.0
     return [
         "# Verdicts on generated answers that are certified equal or wrong",
         "",
@@ -63,8 +61,6 @@ def _head(run: Run) -> list[str]:
         "",
         *_header("verifier"),
         _row("vasari", total),
-        "",
-        f"{speed:,.0f} pairs a second, one process.",
         "",
     ]
 

@@ -81,9 +81,14 @@ def parse_moment(text: str) -> Moment | None:
 
 
 def moments_in(text: str) -> list[Moment]:
-    """Return the times of day in a sentence, if it has a time with minutes or halves of the day."""
-    found = [parse_moment(match.group().strip()) for match in _TIME_IN_TEXT.finditer(text[:400])]
-    return [moment for moment in found if moment is not None]
+    """Return the dates in a sentence, else its times of day with minutes or halves of the day."""
+    if not _DIGIT.search(text):
+        return []
+    for pattern in (*_DATES[:2], _TIME_IN_TEXT):
+        found = [parse_moment(match.group().strip()) for match in pattern.finditer(text[:400])]
+        if moments := [moment for moment in found if moment is not None]:
+            return moments
+    return []
 
 
 def _month(text: str) -> int:

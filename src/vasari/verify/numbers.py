@@ -220,7 +220,7 @@ def _unit_of(text: str, currency: str) -> tuple[Fraction, bool, str] | None:
     unit = canonical_unit(text, spaced=spaced) if text else ""
     if currency:
         name = currency.removesuffix(".")
-        name = name.removeprefix("US")
+        name = name if name == "USD" else name.removeprefix("US")
         money = (canonical_unit(name.casefold()) or name) if name.isalpha() else name
         unit = money if unit in ("", money) else None
     return None if unit is None else (scale, percent, unit)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from vasari.verify.choices import named_letters
-from vasari.verify.claims import is_question
+from vasari.verify.claims import is_question, is_taken_back
 from vasari.verify.normalise import loosen, normalise
 from vasari.verify.options import LETTERS, letters_of_text, option_words
 from vasari.verify.prose_numbers import formula_in, number_in
@@ -19,6 +19,7 @@ from vasari.verify.prose_patterns import (
     AS_CAUSE,
     BECAUSE,
     BOLD,
+    BOUND,
     BREAK,
     CLAUSE_END,
     CONCLUDES,
@@ -321,7 +322,10 @@ def _option_mentioned(sentence: str, choices: Sequence[str], *, declined: bool) 
 
 
 def _mentions(clause: str, options: list[tuple[str, str]]) -> list[str]:
-    """The letters of the options whose words are in a clause; of nested options, the longer."""
+    """The letters of the options whose words are in a clause; of nested options, the longer.
+
+    None where it bounds a number, and not those that it takes back.
+    """
     text = _plain(clause)
     found = []
     for letter, option in sorted(options, key=lambda pair: -len(pair[1])):
@@ -333,8 +337,11 @@ def _mentions(clause: str, options: list[tuple[str, str]]) -> list[str]:
             continue  # "2x" in "2x + 1".
         if place >= 0 and _is_subject(text, place, len(option)):
             continue
+        if place >= 0 and option[:1].isdigit() and BOUND.search(text[: place + 1]):
+            return []  # "More than 18", "between 15 and 18".
         if place >= 0:
-            if not NOT.search(text[max(0, place - 30) : place + 1]):
+            denied = NOT.search(text[max(0, place - 30) : place + 1])
+            if not denied and not is_taken_back(text, place + 1, place + 1 + len(option)):
                 found.append(letter)
             text = text.replace(f" {option} ", "  #  ")
     return found

@@ -124,7 +124,7 @@ NUMERAL = re.compile(
     re.IGNORECASE,
 )
 CHINESE_NUMERAL = re.compile(
-    rf"(?:(?<=[有是为得了下到共约：:达卖于，。\s])|\A)(?!一(?:{CHINESE_COUNTED})[\u4e00-\u9fff])"
+    rf"(?:(?<=[有是为得了下到共约年才只仅：:达卖于，。\s])|\A)(?!一(?:{CHINESE_COUNTED})[\u4e00-\u9fff])"
     rf"(?:{CHINESE_NUMBER})(?=多?(?:{CHINESE_COUNTED})|[，。、,.;；!！?？\s]|\Z)"
 )
 """A number in Chinese characters that is counted, measured or ends its clause; no 一 of "a"."""
@@ -209,7 +209,7 @@ CHANGED = re.compile(
     r"|more than|less than|fewer than|more(?=\W*\Z)|squared|cubed|plus|minus|times"
     r"|divided by|is wrong"
     r"|is incorrect|is not|isn't|if|unless|is a factor|percent of|out of"
-    r"|remainder|以上|以下|左右|倍)",
+    r"|remainder|to the (?:power|\w+ power)|raised to|choose|modulo|以上|以下|左右|倍)",
     re.IGNORECASE,
 )
 """Words behind a number that make it another, a bound, or no answer."""

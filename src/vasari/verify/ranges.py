@@ -11,7 +11,7 @@ from vasari.verify.units import canonical_unit
 CURRENCY_SIGNS = DOLLAR + "€£¥₹"
 _CODE = re.compile(r"[0-9][0-9:./]*(?:-[0-9][0-9:./]*)+|[0-9]{4}/[0-9]{2}")
 _RANGE = re.compile(
-    r"(?:(?:pp?\.|pages?)\s?)?"
+    r"(?:(?:pp?\.|pages?|from)\s?)?"
     rf"(?:(?P<money>[{CURRENCY_SIGNS}])\s?)?"
     r"(?P<low>[0-9]+(?:\.[0-9]+)?)(?P<first>%|\s?[a-zA-Z]+)?(?:-|\s-\s|\s?to\s|\s?~\s?)"
     r"(?(money)(?:(?P=money)\s?)?)(?P<high>[0-9]+(?:\.[0-9]+)?)(?P<unit>%|\s?[a-zA-Z]+)?"

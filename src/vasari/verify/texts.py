@@ -33,7 +33,7 @@ _SUBJECT = re.compile(
     r"|named)(?: called| named)? (?P<rest>.+)",
     re.IGNORECASE,
 )
-_NEGATION = re.compile(r"\b(?:not|cannot|never|nor|neither|isn't|aren't)\b", re.IGNORECASE)
+_NEGATION = re.compile(r"\b(?:not|cannot|never|nor|neither|[a-z]+n't)\b", re.IGNORECASE)
 
 
 def texts_match(found: str, reference: str) -> Decision:
