@@ -160,6 +160,9 @@ def opens_question(text: str, start: int, end: int) -> bool:
     Options may be questions themselves, so its opening or its tag must ask, too; a question that is
     answered with yes is a statement.
     """
+    near = text[end : end + _MAX_ASKED]
+    if "?" not in near and "？" not in near:
+        return False
     mark = _MARK.search(text, end, end + _MAX_ASKED)
     if (
         mark is None
@@ -180,7 +183,9 @@ def is_question(sentence: str) -> bool:
 
 def is_denied(text: str, place: int) -> bool:
     """Whether the word right before a place denies what stands there: "not 5", "nicht 5"."""
-    return bool(_DENIED_AT_ONCE.search(text[max(0, place - 48) : place]))
+    before = text[max(0, place - 28) : place]
+    # Most boxes stand behind a sign, and are told at a glance.
+    return before.rstrip(" \n\t$([{*\"'")[-1:].isalpha() and bool(_DENIED_AT_ONCE.search(before))
 
 
 def is_taken_back(sentence: str, start: int, end: int) -> bool:

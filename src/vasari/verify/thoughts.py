@@ -20,13 +20,15 @@ _ASIDE = re.compile(
 """Names of tags that hold no answer either; in square brackets, unclosed, a heading."""
 _NAME = r"[^\W\d][\w:.-]{0,40}"
 _TAG = re.compile(
-    r"◁(?P<kimi_close>/?)think▷"
-    r"|<\|?(?P<word>start|begin|end)_(?:of_)?(?:thought|thinking|reasoning|working_?out)\|?>"
-    r"|<\|channel\|>(?P<channel>analysis|commentary|final)(?:<\|message\|>)?"
-    r"|<\|(?P<end>end|return|call)\|>"
-    r"|<(?P<gemma>\|channel|channel\||unused94|unused95)>(?:thought\b)?"
-    rf"|(?:<|&lt;)(?P<close>/?)\s?\|?(?P<name>{_NAME})(?:\s[^<>\n]{{0,80}}?)?\s?/?\|?(?:>|&gt;)"
-    rf"|[\[【](?P<bracket_close>/?)(?P<bracket_name>{_NAME}(?:\s{_NAME}){{0,2}})[\]】](?![(:])",
+    # One set of first characters, so that the rest of a text is passed over quickly.
+    r"[◁<&\[【](?:(?<=◁)(?P<kimi_close>/?)think▷"
+    r"|(?<=<)(?:\|?(?P<word>start|begin|end)_(?:of_)?(?:thought|thinking|reasoning|working_?out)\|?>"
+    r"|\|channel\|>(?P<channel>analysis|commentary|final)(?:<\|message\|>)?"
+    r"|\|(?P<end>end|return|call)\|>"
+    r"|(?P<gemma>\|channel|channel\||unused94|unused95)>(?:thought\b)?)"
+    r"|(?:(?<=<)|(?<=&)lt;)(?P<close>/?)\s?\|?"
+    rf"(?P<name>{_NAME})(?:\s[^<>\n]{{0,80}}?)?\s?/?\|?(?:>|&gt;)"
+    rf"|(?<=[\[【])(?P<bracket_close>/?)(?P<bracket_name>{_NAME}(?:\s{_NAME}){{0,2}})[\]】](?![(:]))",
     re.IGNORECASE,
 )
 _FENCED = re.compile(
