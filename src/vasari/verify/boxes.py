@@ -14,7 +14,6 @@ _FRAME = re.compile(
     r"\\(?:fbox|framebox(?:\s?\[[^\[\]]{0,20}\]){0,2}|bbox(?:\s?\[[^\[\]]{0,60}\])?"
     r"|fcolorbox\{[^{}]{0,40}\}\{[^{}]{0,40}\})(?=\s{0,8}\{)"
 )
-_FRAMES = ("fbox", "framebox", "bbox", "fcolorbox")
 _BRACE = re.compile(r"\\boxed\s{0,8}\{|\\[\\{}]|[{}]")
 _MAX_BETWEEN = 60
 _BETWEEN_BOXES = re.compile(
@@ -27,7 +26,7 @@ _MAX_UNWRAP = 8
 
 def with_whole_boxes(text: str) -> str:
     r"""Return a text whose boxes, also `\fbox{}` and other frames, are all `\boxed{}`."""
-    if any(name in text for name in _FRAMES):
+    if text.count("box") > text.count("boxed"):
         text = _FRAME.sub(r"\\boxed", text)
     if text.count("boxed") > text.count("\\boxed{"):
         text = _BARE_BOX.sub(_boxed, text)

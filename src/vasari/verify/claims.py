@@ -70,9 +70,11 @@ _DENIED_BEFORE = re.compile(
     rf"(?:(?:\b(?:{_DENIES})|n't)\b(?:\s{_COPULA})?"
     rf"(?:\s(?!{_COPULA}\b)[^\W\d]+){{0,3}}(?:\s(?:be|ser|sein|être|essere))?|\b(?:{_BOUNDS})|{_CHINESE_DENIES})"
     r"[\s$¤\\(\[{*\"']*\Z",
-    re.IGNORECASE,
 )
-"""What denies or bounds a number that follows in its clause, with no other verb between."""
+"""What denies or bounds a number that follows in its clause, with no other verb between.
+
+For a text in lower case: ignoring case costs ten times as much on so many words.
+"""
 
 _DENIED_AT_ONCE = re.compile(
     rf"(?:\b(?:not|never|rather than|instead of|nicht|pas|no|non|não|не)|n't|cannot"
@@ -160,8 +162,7 @@ def opens_question(text: str, start: int, end: int) -> bool:
     Options may be questions themselves, so its opening or its tag must ask, too; a question that is
     answered with yes is a statement.
     """
-    near = text[end : end + _MAX_ASKED]
-    if "?" not in near and "？" not in near:
+    if text.find("?", end) < 0 and text.find("？", end) < 0:
         return False
     mark = _MARK.search(text, end, end + _MAX_ASKED)
     if (
@@ -190,5 +191,5 @@ def is_denied(text: str, place: int) -> bool:
 
 def is_taken_back(sentence: str, start: int, end: int) -> bool:
     """Whether a sentence denies, bounds or refutes the number that stands at a place."""
-    before = sentence[max(0, start - 48) : start]
+    before = sentence[max(0, start - 48) : start].lower()
     return bool(_DENIED_BEFORE.search(before) or _UNDONE_BEHIND.match(sentence, end))
