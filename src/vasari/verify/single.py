@@ -19,6 +19,7 @@ _MARKS = re.compile(r"_\{?[A-Za-z0-9]+\}?|'+|(?<=[A-Za-z])'")
 _GREEK = re.compile(r"\\([a-zA-Z]+)")
 _INEQUALITY = re.compile(r"[<>≤≥≠]")
 _CURRENCY = re.compile(f"[{CURRENCY_SIGNS}]")
+_JOINING = tuple("*/^·×÷")  # what joins two terms, and begins none
 _BREAKS_OFF = re.compile(r"[-+*/^=(\[{,]\s*\Z|\\[a-zA-Z]+\s?[({]\s*\Z")
 _OPERATORS = re.compile(r"\\(partial|nabla)(?![a-zA-Z])")
 _TWO_NAMES = re.compile(
@@ -216,9 +217,11 @@ def _formulas(found: Answer, reference: Answer) -> Decision | None:
 
 
 def _told_by_signs(found: Answer, reference: Answer) -> Decision | None:
-    """What the signs of formulas without values tell: one breaks off, or two names are related."""
+    """What the signs of formulas without values tell: one is cut off, or two names are related."""
     if _BREAKS_OFF.search(found.text) and not _BREAKS_OFF.search(reference.text):
         return Decision(False, "symbolic", "the formula breaks off")
+    if found.text[:1] in _JOINING and reference.text[:1] not in _JOINING:
+        return Decision(False, "symbolic", "the formula's beginning is missing")
     one, other = _TWO_NAMES.fullmatch(found.signs), _TWO_NAMES.fullmatch(reference.signs)
     if one is None or other is None:
         return None
