@@ -27,6 +27,7 @@ def test_bookkeeping_is_divided_into_its_parts():
     assert all(0 < seconds < 1 for seconds in parts.values())
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_the_benchmark_for_gpus_measures_every_trainer(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--small", "--out", str(tmp_path)])

@@ -211,7 +211,8 @@ def has_run(folder: Path) -> bool:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_recipe_that_names_code_is_refused_in_one_line_and_nothing_of_it_runs(folder, kind):
     command, keys = KINDS[kind]
-    cases = [(key, name) for key in keys for name in NAMES]
+    names = NAMES[::5] if kind in ("sft", "evaluate a run") else NAMES  # as for `train`
+    cases = [(key, name) for key in keys for name in names]
     calls = [
         [command, written(folder, place, keys[key](name)), "--out", "out"]
         for place, (key, name) in enumerate(cases)
@@ -250,7 +251,7 @@ def test_the_same_recipes_would_have_run_it_had_it_been_allowed(folder, kind):
 )
 def test_code_that_is_named_on_the_command_line_is_refused_too(folder, words):
     written(folder, 0, training())
-    names = [name for name in NAMES if name]
+    names = [name for name in NAMES[:: 1 if words[0] == "train" else 4] if name]
     calls = [[*words, name] for name in names]
     for name, (code, said, was_imported) in zip(names, drive(folder, calls), strict=True):
         assert (code, was_imported) == (1, False), (name, said)

@@ -175,7 +175,6 @@ def test_long_texts_of_one_sign_are_read_in_linear_time(part):
 
     # The garbage of other tests, collected in between, is not this one's time; what another process
     # does to the processor's cache may happen once, and not three times.
-    gc.collect()
     gc.disable()
     try:
         assert grows_linearly() or grows_linearly() or grows_linearly()

@@ -112,6 +112,7 @@ def test_two_machines_train_what_two_processes_of_one_do(recipe, tmp_path):
     assert len(left(tmp_path / "two")["groups"]) == 12 + 4 + 4 + 12 + 4
 
 
+@pytest.mark.heavy
 def test_another_recipe_on_one_machine_is_named(recipe, tmp_path):
     ended = together(
         training(recipe, tmp_path / "out"),

@@ -63,7 +63,9 @@ def test_each_update_keeps_its_rollouts_and_each_rollout_its_images(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.0, 0.1], ids=["no KL", "KL"])
-@pytest.mark.parametrize("loss", ["grpo", "dapo", "dr_grpo"])
+@pytest.mark.parametrize(
+    "loss", ["grpo", *(pytest.param(one, marks=pytest.mark.heavy) for one in ("dapo", "dr_grpo"))]
+)
 def test_sorting_changes_no_weight_and_spares_columns(
     loss, beta, make_trainer, digit_prompts, tmp_path, monkeypatch
 ):

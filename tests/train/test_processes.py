@@ -76,6 +76,7 @@ def on_two_processes(code, folder):
     return sorted(done.stdout.splitlines())
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_every_process_knows_what_the_main_one_decided_and_that_it_failed(tmp_path):
     main, other = on_two_processes(MAIN_DECIDES, tmp_path)

@@ -88,6 +88,7 @@ def test_settings_that_rows_cannot_share_are_left_to_trl(family_folder, tmp_path
     assert sizes[0] == 4
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 def test_two_processes_draw_what_trl_draws_in_each(family_folder, tmp_path):
     start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]

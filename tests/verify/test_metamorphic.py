@@ -214,6 +214,7 @@ def test_a_full_run_has_a_hundred_thousand_pairs():
     assert 500 * len(RULES) >= 100_000
 
 
+@pytest.mark.heavy
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", sorted({rule.kind for rule in RULES}))
 def test_every_rule_has_five_hundred_different_certified_pairs(kind):
