@@ -300,7 +300,6 @@ def test_the_report_shows_mistakes_by_rule_with_the_way_that_makes_them():
             peer=Tally(),
             per_rule=2,
             num_wrappers=1,
-            seconds=1.0,
             command="bench",
             versions="vasari",
         )
