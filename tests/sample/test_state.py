@@ -43,8 +43,8 @@ def unlike_scores(sampler):
         (
             ["a", "b", "c", "d", "e"],
             (
-                r"1 of 6 saved prompts are missing, first no\. 5 \(digest [0-9a-f]{16}\); pass"
-                r" remap=True"
+                r"1 of 6 saved prompts are missing, first no\. 5 \(digest [0-9a-f]{16}\); go"
+                r" on with that pool, or begin anew .*remap=True"
             ),
         ),
         ([*IDS, "g", "h"], "2 prompts are new, first 'g', 'h';"),

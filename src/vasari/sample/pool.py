@@ -60,8 +60,9 @@ class Pool:
         origin = _positions(self._digests, digests)
         if not remap:
             raise StateError(
-                f"saved state is of another pool: {self._difference(digests, origin)}; pass"
-                " remap=True to map it by id"
+                f"saved state is of another pool: {self._difference(digests, origin)}; go on with"
+                " that pool, or begin anew (of a sampler alone, load_state_dict with remap=True"
+                " maps it by id)"
             )
         return origin
 
