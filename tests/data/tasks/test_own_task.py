@@ -268,7 +268,13 @@ def test_a_sound_family_passes(family):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.heavy] if place > 2 else [])
+        for place, name in enumerate(FAMILIES)
+    ],
+)
 def test_every_family_of_ours_passes(name):
     check_task_family(FAMILIES[name], verify_answer)
 
