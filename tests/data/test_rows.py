@@ -246,12 +246,24 @@ def test_a_file_damaged_anywhere_gives_rows_and_problems_and_no_other_error(
 
 
 @pytest.mark.parametrize(
-    "content", ["[}", "[}]", '[{"a": 1}, }', '[{"a": 1}}, {"a": 2}]', "[,}", "[1]}"]
+    ("content", "sound", "num_problems"),
+    [
+        ("[}", [], 2),  # nor does the list end
+        ("[}]", [], 1),
+        ('[{"a": 1}, }', [{"a": 1}], 2),
+        ('[{"a": 1}}, {"a": 2}]', [{"a": 1}, {"a": 2}], 1),
+        ("[,}]", [], 1),
+        ('[{"a": 1}]}', [{"a": 1}], 1),
+    ],
 )
-def test_a_bracket_of_a_json_list_that_opened_nowhere_ends_the_reading(tmp_path, content):
+def test_a_bracket_of_a_json_list_that_opened_nowhere_costs_itself(
+    tmp_path, content, sound, num_problems
+):
     path = tmp_path / "t.json"
     path.write_text(content)
-    assert any(row.problem for row in read_rows(path))
+    rows = list(read_rows(path))
+    assert [row.values for row in rows if not row.problem] == sound
+    assert sum(bool(row.problem) for row in rows) == num_problems
 
 
 @pytest.mark.parametrize("rest", ['\n[{"a": 2}]', " and more"])

@@ -21,6 +21,7 @@ MAX_DOCUMENT_BYTES = 2 * 2**30
 
 _CHUNK = 2**20
 _PIECE = 2**16
+_STRAY = re.compile(r"\}+")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|["\[\]{},]', re.DOTALL)
 
 
@@ -261,7 +262,9 @@ def _end_of_entry(buffer: str, place: int) -> int:
         if kind == '"':
             return 0  # a string that does not end
         if depth < 0 or (depth == 0 and kind == ","):
-            return token.start() if token.start() > place else 0  # a bracket that opened nowhere
+            # Brackets that opened nowhere are an entry of their own, or reading would stand still.
+            stray = _STRAY.match(buffer, place)
+            return stray.end() if stray else token.start()
         if depth == 0 and kind in "]}":
             after = _after_space(buffer, token.end())
             return token.end() if buffer[after : after + 1] in (",", "]") else 0
