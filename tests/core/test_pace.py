@@ -4,6 +4,7 @@ earlier run, and that takes longer and longer."""
 import math
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -86,8 +87,8 @@ def test_a_terminal_shows_how_much_is_done_and_the_time_left():
     os.close(theirs)
     os.close(ours)
     assert "3/7" in shown
-    assert "about 0 s left" in shown
-    assert "read: done in 0 s" in shown
+    assert re.search(r"about \d+ s left", shown)
+    assert re.search(r"read: done in \d+ s", shown)
 
 
 def test_nothing_is_told_before_anything_is_done():

@@ -14,6 +14,7 @@ from vasari.curate.recipe import load_curation
 from vasari.curate.run.job import dry_run
 from vasari.curate.run.models import Models
 from vasari.curate.run.pipeline import Run
+from vasari.curate.run.stage_type import Given
 from vasari.curate.run.stages import LOCAL, STAGES, stages_of
 
 SERVER = {"base_url": "http://127.0.0.1:9/v1"}
@@ -126,3 +127,12 @@ def test_what_a_stage_is_given_goes_to_another_process(recipe, own_module, tmp_p
     spread = recipe(stages=[{"name": f"{module}:kept", "after": "read"}], decontaminate=leaks)
     dry_run(spread, base=tmp_path, root=tmp_path / "out", engine=Sent())
     assert len(began) == sum(stage.spread for stage in stages_of(spread)) == 3
+
+
+def test_another_process_is_given_absolute_paths_and_no_models(recipe, tmp_path):
+    leaks = {"benchmarks": [{"source": "jsonl", "folder": "quiz", "split": "train"}]}
+    chosen = recipe(decontaminate=leaks)
+    with Models(chosen, base=tmp_path, root=tmp_path / "out") as models:
+        given = Given(recipe=chosen, base=tmp_path, models=models).for_workers()
+    assert given.models is None
+    assert [one.folder for one in given.recipe.decontaminate.benchmarks] == [str(tmp_path / "quiz")]
