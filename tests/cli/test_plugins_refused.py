@@ -17,7 +17,7 @@ import pytest
 from vasari.core.plugins import VARIABLE
 
 pytestmark = pytest.mark.slow  # a process each
-SELDOM = [pytest.mark.heavy]
+SELDOM, ALLOWED = [pytest.mark.heavy], ["--plugin", "evil"]
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -144,6 +144,9 @@ KINDS = {
     "curate": ("curate", CURATE),
     "evaluate on benchmarks": ("evaluate", BENCHMARK),
 }
+ALIKE = ("sft", "evaluate a run")  # read recipes as `train` does
+CASES = [(kind, NAMES[::5] if kind in ALIKE else NAMES) for kind in KINDS]
+CASES += [pytest.param(kind, NAMES, marks=SELDOM) for kind in ALIKE]
 
 # The real command, many times in one process: importing it anew each time would take minutes.
 DRIVER = """
@@ -208,10 +211,9 @@ def has_run(folder: Path) -> bool:
     return any(folder.rglob("ran"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_recipe_that_names_code_is_refused_in_one_line_and_nothing_of_it_runs(folder, kind):
+@pytest.mark.parametrize(("kind", "names"), CASES)
+def test_a_recipe_that_names_code_is_refused_in_one_line_and_nothing_runs(folder, kind, names):
     command, keys = KINDS[kind]
-    names = NAMES[::5] if kind in ("sft", "evaluate a run") else NAMES  # as for `train`
     cases = [(key, name) for key in keys for name in names]
     calls = [
         [command, written(folder, place, keys[key](name)), "--out", "out"]
@@ -229,10 +231,9 @@ def test_a_recipe_that_names_code_is_refused_in_one_line_and_nothing_of_it_runs(
 def test_the_same_recipes_would_have_run_it_had_it_been_allowed(folder, kind):
     command, keys = KINDS[kind]
     wrong = {"unknown": "so that it ends once the recipe has been read"}
-    options = ["--out", "out", "--plugin", "evil"]
     calls = [
-        [command, written(folder, place, recipe("evil:thing") | wrong), *options]
-        for place, recipe in enumerate(keys.values())
+        [command, written(folder, n, evil("evil:thing") | wrong), "--out", "out", *ALLOWED]
+        for n, evil in enumerate(keys.values())
     ]
     for key, (code, said, was_imported) in zip(keys, drive(folder, calls), strict=True):
         assert (code, was_imported) == (1, True), (key, said)
@@ -251,7 +252,7 @@ def test_the_same_recipes_would_have_run_it_had_it_been_allowed(folder, kind):
 )
 def test_code_that_is_named_on_the_command_line_is_refused_too(folder, words):
     written(folder, 0, training())
-    names = [name for name in NAMES[:: 1 if words[0] == "train" else 4] if name]
+    names = [name for name in NAMES[:: 4 if words[0] == "quickstart" else 1] if name]
     calls = [[*words, name] for name in names]
     for name, (code, said, was_imported) in zip(names, drive(folder, calls), strict=True):
         assert (code, was_imported) == (1, False), (name, said)
@@ -391,9 +392,8 @@ def test_stored_results_that_name_code_are_read_and_nothing_of_it_runs(folder):
     ):
         text = path.read_text()
         assert '"vasari"' in text, path
-        path.write_text(
-            text.replace('"vasari"', '"evil:thing"').replace('"constant"', '"evil:thing"')
-        )
+        evil = text.replace('"vasari"', '"evil:thing"').replace('"constant"', '"evil:thing"')
+        path.write_text(evil)
     calls = [["compare", "one", "two"], ["evaluate", recipe, "--out", "one", "--resume"], rescore]
     told = drive(folder, calls)
     assert not any(was_imported for _, _, was_imported in told), told

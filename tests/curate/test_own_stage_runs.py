@@ -183,8 +183,7 @@ def test_a_run_killed_inside_a_stage_goes_on_behind_its_last_shard(curate, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.heavy
-@pytest.mark.parametrize("engine", ["local", "ray"])
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.heavy)])
 def test_several_workers_leave_the_files_of_one(curate, engine):
     if engine == "ray":
         pytest.importorskip("ray")

@@ -99,6 +99,7 @@ def runs(text_folder, tmp_path_factory):
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         check=False,
+        timeout=1200,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     paths = {name: Path(order["facts"]) for name, order in told.items()}

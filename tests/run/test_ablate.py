@@ -131,7 +131,6 @@ SMALL = (
 )
 
 
-@pytest.mark.heavy
 @pytest.mark.slow
 def test_two_cells_are_trained_once_and_kept(tmp_path):
     out, told = tmp_path / "ablation", []

@@ -201,7 +201,6 @@ def test_refreshes_that_are_charged_cost_vas_more_than_its_choice_gains():
 
 
 @pytest.mark.slow
-@pytest.mark.heavy
 def test_seeking_variance_wins_on_a_clean_pool_and_loses_on_a_noisy_one():
     assert (finals("variance_greedy", "clean") > finals("uniform", "clean")).all()
     assert (finals("variance_greedy", "noisy") < finals("uniform", "noisy")).all()

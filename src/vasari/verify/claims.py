@@ -1,6 +1,7 @@
 """Whether a sentence claims the number it names, and does not ask, deny, bound or refute it.
 
-Denials and bounds are a closed class of words in each language; the tables have those of twenty.
+Denials and bounds are a closed class of words in each language: the tables have the denials of some
+twenty, and bounds and questions of fewer.
 """
 
 from __future__ import annotations
