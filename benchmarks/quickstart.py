@@ -26,10 +26,12 @@ import numpy as np
 
 import vasari
 from result_files import MACHINE, result_file
+from vasari.evaluate.seeds import seed_mean
 from vasari.report.inputs import read_rollouts, read_run, solved_share
 
 RESTRICTIONS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")
 """Variables that keep torch from newer instructions of the processor."""
+_STAGES = ("tasks", "sft", "rl", "evaluate")
 MEASURES = {"greedy": "greedy", "accuracy": "sampled", "pass_at": "pass@k"}
 
 
@@ -46,7 +48,17 @@ def run(seed: int, folder: Path, overrides: list[str], *, compare: bool) -> dict
         [*command, "--set", f"seed={seed}", *(f"--set={o}" for o in overrides)], check=True
     )
     summary: dict[str, Any] = json.loads((out / "summary.json").read_text())
-    return summary | {"start": always_and_never(out)}
+    seconds = {key: stage_seconds(out, key) for key in ("cpu_seconds", "seconds")}
+    return summary | {"start": always_and_never(out), "stages": seconds}
+
+
+def stage_seconds(out: Path, key: str) -> dict[str, float]:
+    """Return the seconds of each stage, each sampler's training apart."""
+    found = {path.stem: json.loads(path.read_text()) for path in (out / "stages").glob("*.json")}
+    return {
+        name: found[name][key]
+        for name in sorted(found, key=lambda name: (_STAGES.index(name.partition("-")[0]), name))
+    }
 
 
 def always_and_never(out: Path) -> tuple[float, float]:
@@ -87,13 +99,9 @@ def table(summaries: Mapping[int, dict[str, Any]]) -> str:
         blind = summary["blind"]["final"]
         always, never = summary["start"]
         seconds = (
-            ", ".join(
-                f"{stage} {value:.0f}"
-                for stage, value in summary[kind].items()
-                if value is not None
-            )
-            + f": {sum(value or 0 for value in summary[kind].values()):.0f}"
-            for kind in ("cpu_seconds", "wall_seconds")
+            ", ".join(f"{stage} {value:.0f}" for stage, value in summary["stages"][kind].items())
+            + f": {sum(summary['stages'][kind].values()):.0f}"
+            for kind in ("cpu_seconds", "seconds")
         )
         cells = (
             str(seed),
@@ -139,7 +147,19 @@ def over_seeds(summaries: list[dict[str, Any]]) -> list[str]:
                 f"* {part}, {words}: {np.mean(gains):+.1f} points over {len(gains)} seeds"
                 f" ({min(gains):+.1f} to {max(gains):+.1f})"
             )
-    return lines
+    return [*lines, *_beside_uniform(summaries)]
+
+
+def _beside_uniform(summaries: list[dict[str, Any]]) -> list[str]:
+    """Return a line on the sampler less uniform over the seeds, with Student's interval."""
+    found = [summary.get("difference", {}).get("final_minus_uniform") for summary in summaries]
+    if len(found) < 2 or None in found:
+        return []
+    mean = seed_mean([100 * one["mean"] for one in found])
+    return [
+        f"* all levels, sampled, sampler - uniform: {mean.mean:+.1f} points over {mean.n} seeds"
+        f" (95% t-interval {mean.low or 0:+.1f} to {mean.high or 0:+.1f})"
+    ]
 
 
 def main() -> None:

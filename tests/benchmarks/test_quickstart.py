@@ -24,3 +24,15 @@ def test_gains_are_averaged_over_seeds():
 def test_a_difference_is_spelled_in_points():
     assert quickstart.points({"mean": 0.034, "low": -0.01, "high": 0.078}) == "+3.4 (-1.0 to +7.8)"
     assert quickstart.points(None) == "-"
+
+
+def test_the_sampler_is_compared_with_uniform_over_seeds():
+    runs = [
+        summary(0.1, 0.2) | {"difference": {"final_minus_uniform": {"mean": mean}}}
+        for mean in (0.02, -0.01, 0.02)
+    ]
+    # By hand: mean 1, standard error 1, t(0.975, 2) = 4.303.
+    assert quickstart.over_seeds(runs)[-1] == (
+        "* all levels, sampled, sampler - uniform: +1.0 points over 3 seeds"
+        " (95% t-interval -3.3 to +5.3)"
+    )

@@ -31,10 +31,11 @@ def test_advice_is_printed_in_words_and_as_json(rollouts):
     assert words.exit_code == 0
     assert "silent groups of 8 under uniform" in words.output
     # Nothing but verdicts, and one pass: there is nothing to choose by.
-    assert "The pool is passed 1 times, so a prompt's own groups come too late" in words.output
+    assert "The pool is passed 1 times: a prompt's own groups come too late" in words.output
     found = json.loads(run(rollouts, "--groups", 600, "--json").output)
     assert found["passes"] == 4.0
-    assert found["sampler"] == "weighted_passes"
+    assert found["sampler"] == "uniform"
+    assert "gained nothing" in found["reasons"][0]
     assert found["coherence"] is None
 
 

@@ -81,8 +81,11 @@ def print_advice(found: Advice) -> None:
         ("passes planned", f"{found.passes:.2g}"),
         ("coherence of mixed groups", _or_unknown(found.coherence)),
         ("log loss that features save", _or_unknown(found.saved)),
-        ("if no group were silent", f"{_or_unknown(found.most)} x uniform's progress"),
-        ("with known pass rates", f"{found.reachable:.2f} x"),
+        (
+            "if no group were silent, about",
+            f"{_or_unknown(found.without_silence)} x uniform's progress",
+        ),
+        ("with known pass rates, about", f"{found.reachable:.2f} x"),
         ("sampler to take", found.sampler),
     ):
         table.add_row(what, value)

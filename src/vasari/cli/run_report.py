@@ -123,7 +123,7 @@ def who_won(arm: str, minus_uniform: Mapping[str, float]) -> str:
     mean, low, high = (100 * minus_uniform[key] for key in ("mean", "low", "high"))
     return (
         f"{won}: {mean:+.1f} points, {low:+.1f} to {high:+.1f}, over {minus_uniform['n']:,} paired"
-        " prompts, one training run each"
+        " prompts, one training run each; another seed may say the opposite"
     )
 
 

@@ -47,9 +47,10 @@ class Advice:
     silent_share: float
     """Share of groups of `group_size` rollouts that are silent under uniform sampling, from the
     fit."""
-    most: float
+    without_silence: float
     """So many times the progress of uniform sampling for the same rollouts if no group were silent
-    (with Adam, steps go as the root of the share of groups that are not); nan if all are."""
+    (a rule of thumb: with Adam, steps go as the root of the share of groups that are not; avoiding
+    noise can win more); nan if all are."""
     reachable: float
     """The same for weights like those of "weighted_passes", if every pass rate were known."""
     passes: float
@@ -114,7 +115,7 @@ def advise(
         always=float((correct == num).mean()),
         spread=math.sqrt(max(0.0, float((_RATES - mean) ** 2 @ shares))),
         silent_share=1.0 - uniform,
-        most=math.nan if is_hopeless else math.sqrt(1.0 / uniform),
+        without_silence=math.nan if is_hopeless else math.sqrt(1.0 / uniform),
         reachable=reachable,
         passes=passes,
         coherence=coherence,
@@ -180,17 +181,21 @@ def _decide(
             f" known pass rates would give {reachable:.2f} times the progress."
         )
         return "uniform", reasons
-    if passes <= 1.0 and not saved >= TOLD_APART:
+    if not saved >= TOLD_APART:
         told = "nothing is known of" if math.isnan(saved) else "wording and categories do not tell"
+        late = (
+            "come too late"
+            if passes <= 1.0
+            else "are all there is to go by, which gained nothing on such a pool when it was"
+            " measured over four passes (docs/choosing.md)"
+        )
         reasons.append(
-            f"The pool is passed {passes:.2g} times, so a prompt's own groups come too late, and"
-            f" {told} how hard unseen prompts are."
+            f"The pool is passed {passes:.2g} times: a prompt's own groups {late}, and {told} how"
+            " hard unseen prompts are."
         )
         return "uniform", reasons
-    how = []
-    if passes > 1.0:
-        how.append(f"the pool is passed {passes:.2g} times, so a prompt's own groups tell")
-    if saved >= TOLD_APART:
-        how.append(f"features save {saved:.0%} of the log loss on unseen prompts")
-    reasons.append(f"{1 - uniform:.0%} of uniform groups are silent, and {' and '.join(how)}.")
+    reasons.append(
+        f"{1 - uniform:.0%} of uniform groups are silent, and features save {saved:.0%} of the log"
+        " loss on unseen prompts."
+    )
     return "weighted_passes", reasons
