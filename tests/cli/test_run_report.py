@@ -17,4 +17,7 @@ from vasari.cli.run_report import who_won
 def test_an_interval_that_holds_0_decides_nothing(low, mean, high, words):
     difference = {"mean": mean, "low": low, "high": high, "n": 1200}
     said = who_won("mine", difference)
-    assert said == f"{words}, over 1,200 paired prompts, one training run each"
+    assert said == (
+        f"{words}, over 1,200 paired prompts, one training run each; another seed may say the"
+        " opposite"
+    )

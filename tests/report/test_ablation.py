@@ -8,7 +8,7 @@ import pytest
 from vasari.report.ablation import ablation_numbers, ablation_page, spread_of_cells, verdict
 from vasari.report.ablation_figures import mean_curve, score_figure, training_figure
 from vasari.report.curves import MEASURES, VALIDATION
-from vasari.report.inputs import Arm, Run
+from vasari.report.inputs import Arm, Groups, Run
 from vasari.run.ablation_grid import ablation_grid
 from vasari.run.recipe import parse_recipe
 
@@ -141,12 +141,24 @@ def test_curves_are_means_over_seeds_at_steps_that_all_have(tmp_path):
 def test_figures_are_files_of_their_own(tmp_path):
     run = Run(tmp_path, arms={name: Arm(name, *logged(1.0, 2.0)) for name in ("uniform", "vas")})
     scores = np.array([[0.1, 0.2, 0.3], [0.3, 0.2, 0.1]])
+    groups = Groups(
+        batch=np.array([1, 14]),
+        index=np.array([0, 2]),
+        prompt_id=["a", "c"],
+        purpose=np.array(["train", "refresh"]),
+        role=np.array(["uniform", "uniform"]),
+        verdicts=[[0.0, 1.0]] * 2,
+        extractions=[[None, None]] * 2,
+        pass_rate=np.array([0.5, 0.5]),
+    )
     figures = (
         training_figure([run]),
-        score_figure({"batch": np.array([0.0, 14.0]), "vps": scores}),
+        score_figure({"batch": np.array([0.0, 14.0]), "vps": scores}, groups),
     )
     for figure in figures:
         assert ET.fromstring(figure).tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314 (ours)
         assert "var(" not in figure
     assert training_figure([]) is None
-    assert score_figure({}) is None
+    assert "0% stayed (50% by chance)" in figures[1]
+    assert score_figure({}, groups) is None
+    assert score_figure({"batch": np.array([0.0, 14.0]), "vps": scores}, None) is None

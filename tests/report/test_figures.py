@@ -109,9 +109,27 @@ def test_scores_move_between_equal_bins_and_unknown_ones_are_left_out():
         "batch": np.array([0.0, 5.0]),
         "vps": np.array([[0.0, 0.4, 0.1, NAN], [0.4, 0.4, 0.0, 0.2]]),
     }
-    (move,) = score_transitions(snapshots)
+    (move,) = score_transitions(snapshots, groups([(1, at, "train", [0, 1]) for at in range(4)]))
     assert move.title == "batch 0 → 5"
     assert move.num_prompts == 3
     assert move.counts[0, 3] == 1
     assert move.counts[3, 3] == 1
     assert move.stayed == pytest.approx(1 / 3)
+    # One each in the lowest, second and highest bin; then one, none and two.
+    assert move.stayed_by_chance == pytest.approx((1 * 1 + 1 * 2) / 9)
+
+
+def test_a_score_that_nothing_measured_again_is_no_score_that_stayed():
+    snapshots = {
+        "batch": np.array([2.0, 4.0]),
+        "vps": np.array([[0.0, 0.4, 0.1, 0.2], [0.4, 0.4, 0.0, 0.2]]),
+    }
+    rows = [
+        (2, 1, "train", [0, 1]),  # in the first snapshot already
+        (3, 0, "train", [0, 1]),
+        (4, 2, "refresh", [0, 1]),
+        (5, 3, "refresh", [0, 1]),  # after the last one
+        (4, 9, "train", [0, 1]),  # not in the pool of the snapshots
+    ]
+    (move,) = score_transitions(snapshots, groups(rows))
+    assert move.num_prompts == 2

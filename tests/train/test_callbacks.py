@@ -116,4 +116,5 @@ def test_a_resumed_record_of_scores_keeps_its_checkpoints_own(scored, tmp_path):
     again.on_step_end(None, at(3), None)
     with np.load(tmp_path / "scores.npz") as kept:
         assert kept["step"].tolist() == [1, 2, 3]
+        assert kept["batch"].tolist() == [0, 1, 2]  # as the batches of the groups, counted from 0
         assert kept["vps"].shape == (3, 2)

@@ -16,7 +16,7 @@ from vasari.core.files import read_json, write_bytes, write_json
 from vasari.evaluate.seeds import holm, seed_mean
 from vasari.report.ablation_figures import score_figure, training_figure
 from vasari.report.figures import distinct_snapshots, score_transitions
-from vasari.report.inputs import Run, dig, number, read_run, read_snapshots
+from vasari.report.inputs import Run, dig, number, read_arm_groups, read_run, read_snapshots
 from vasari.run.ablate import GRID_FILE, seed_run
 from vasari.run.ablation_grid import BASE, PAPER_COLD_START, PAPER_GRPO, TABLE_4, UNIFORM
 from vasari.sample.vas import VAS_PRESETS
@@ -59,7 +59,9 @@ def write_ablation(out: Path) -> dict[str, Any]:
     dynamics = _figure_3_cell(grid)
     if runs:
         first = next(iter(runs.values()))
-        figures["figure3.svg"] = score_figure(distinct_snapshots(read_snapshots(first, dynamics)))
+        figures["figure3.svg"] = score_figure(
+            distinct_snapshots(read_snapshots(first, dynamics)), read_arm_groups(first, dynamics)
+        )
     found["figure_3"] = {
         "cell": dynamics,
         "stayed": {str(seed): _stayed(run, dynamics) for seed, run in runs.items()},
@@ -258,9 +260,14 @@ def _figure_lines(found: Mapping[str, Any]) -> list[str]:
             "![Promotion scores over training and their transitions](figure3.svg)",
             "",
             f"Figure 3: promotion scores of cell {cell}, first seed. The paper says that mass"
-            " gathers on the diagonal; prompts that stayed in their bin, by seed: "
+            " gathers on the diagonal. Of the prompts that were rolled out in between, so many"
+            " stayed in their bin (and would by chance, had a bin nothing to do with the one"
+            " before): "
             + "; ".join(
-                f"seed {seed}: " + ", ".join(f"{move['title']} {move['share']:.0%}" for move in of)
+                f"seed {seed}: "
+                + ", ".join(
+                    f"{move['title']} {move['share']:.0%} ({move['by_chance']:.0%})" for move in of
+                )
                 for seed, of in found["figure_3"]["stayed"].items()
                 if of
             )
@@ -278,8 +285,18 @@ def _figure_3_cell(grid: Mapping[str, Any]) -> str:
 
 
 def _stayed(run: Run, cell: str) -> list[dict[str, Any]]:
-    moves = score_transitions(distinct_snapshots(read_snapshots(run, cell)))
-    return [{"title": move.title, "share": move.stayed} for move in moves]
+    groups = read_arm_groups(run, cell)
+    if groups is None:
+        return []
+    return [
+        {
+            "title": move.title,
+            "prompts": move.num_prompts,
+            "share": move.stayed,
+            "by_chance": move.stayed_by_chance,
+        }
+        for move in score_transitions(distinct_snapshots(read_snapshots(run, cell)), groups)
+    ]
 
 
 def _accuracy(run: Run, name: str, how: str) -> float | None:

@@ -23,7 +23,7 @@ from vasari.report.curves import (
     validation_curve,
 )
 from vasari.report.figures import NUM_SCORE_BINS, Transition, score_transitions
-from vasari.report.inputs import Run
+from vasari.report.inputs import Groups, Run
 from vasari.report.plot import DASHES, INK, QUIET, SERIES, drawing, to_svg
 from vasari.run.ablation_grid import BASE, UNIFORM
 
@@ -110,13 +110,14 @@ def mean_curve(runs: Sequence[Run], cell: str, measure: Measure) -> Curve | None
     )
 
 
-def score_figure(snapshots: Mapping[str, NDArray[np.float64]]) -> str | None:
+def score_figure(snapshots: Mapping[str, NDArray[np.float64]], groups: Groups | None) -> str | None:
     """Return figure 3: histograms of promotion scores and their transitions; None below two.
 
     Args:
         snapshots: `batch` and `vps`, from `distinct_snapshots`.
+        groups: Stored rollouts of the same training; without them there is no figure.
     """
-    moves = score_transitions(snapshots)
+    moves = score_transitions(snapshots, groups) if groups is not None else []
     if not moves:
         return None
     scores, batches = snapshots["vps"], snapshots["batch"]
@@ -135,7 +136,10 @@ def score_figure(snapshots: Mapping[str, NDArray[np.float64]]) -> str | None:
             panel.xaxis.set_major_locator(MaxNLocator(3))
         for place, move in enumerate(moves):
             _matrix(figure.add_subplot(2, len(kept), len(kept) + place + 1), move)
-        said = ", ".join(f"{move.title}: {move.stayed:.0%} stayed" for move in moves)
+        said = ", ".join(
+            f"{move.title}: {move.stayed:.0%} stayed ({move.stayed_by_chance:.0%} by chance)"
+            for move in moves
+        )
         alt = f"Promotion scores of {scores.shape[1]} prompts, and moves between bins; {said}."
         return standalone(to_svg(figure, name="figure3", alt=alt))
 
@@ -177,5 +181,5 @@ def _matrix(axes: Axes, move: Transition) -> None:
     axes.set_yticks([])
     axes.grid(visible=False)
     axes.set_title(move.title, fontsize=9)
-    axes.set_xlabel(f"to bin; {move.stayed:.0%} stayed")
+    axes.set_xlabel(f"to bin; {move.stayed:.0%} stayed, {move.stayed_by_chance:.0%} by chance")
     axes.set_ylabel("from bin (low to high)")

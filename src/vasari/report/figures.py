@@ -59,6 +59,12 @@ class Transition:
         """Share of prompts in the same score (or pass-rate) bin earlier and later."""
         return float(np.trace(self.counts) / max(1, self.num_prompts))
 
+    @property
+    def stayed_by_chance(self) -> float:
+        """`stayed` if later bins had nothing to do with earlier ones, from the sums of both."""
+        sums = self.counts.sum(axis=1), self.counts.sum(axis=0)
+        return float(sums[0] @ sums[1] / max(1, self.num_prompts) ** 2)
+
 
 def difficulty_histogram(groups: Sequence[Groups]) -> tuple[Markup, float, int] | None:
     """Draw prompts' first pass rates beside DynaMath's; return the SVG, distance, prompt count.
@@ -178,8 +184,18 @@ def score_histograms(snapshots: Mapping[str, NDArray[np.float64]]) -> Markup | N
         return to_svg(figure, name="scores", alt=alt)
 
 
-def score_transitions(snapshots: Mapping[str, NDArray[np.float64]]) -> list[Transition]:
-    """Count how many prompts moved between promotion-score bins, over up to four snapshots."""
+def score_transitions(
+    snapshots: Mapping[str, NDArray[np.float64]], groups: Groups
+) -> list[Transition]:
+    """Count how many prompts moved between promotion-score bins, over up to four snapshots.
+
+    Only prompts with rollouts between two snapshots count. The score of any other is what it was
+    whether or not the model would earn it again, and would look like a score that stays.
+
+    Args:
+        snapshots: `batch` [snapshots] and `vps` [snapshots, prompts].
+        groups: Stored rollouts of the same training.
+    """
     scores, batches = snapshots.get("vps"), snapshots.get("batch")
     if scores is None or batches is None or len(scores) < 2:
         return []
@@ -187,14 +203,13 @@ def score_transitions(snapshots: Mapping[str, NDArray[np.float64]]) -> list[Tran
     labels = tuple(f"{low:.2f}\u2013{high:.2f}" for low, high in itertools.pairwise(edges))
     bins = [_binned(row, edges) for row in scores]
     kept = np.unique(np.linspace(0, len(scores) - 1, min(4, len(scores))).round().astype(int))
-    return [
-        Transition(
-            f"batch {batches[a]:.0f} \u2192 {batches[b]:.0f}",
-            labels,
-            _moves(bins[a], bins[b], NUM_SCORE_BINS),
-        )
-        for a, b in itertools.pairwise(kept)
-    ]
+    moves = []
+    for a, b in itertools.pairwise(kept):
+        again = _measured(groups, batches[a], batches[b], scores.shape[1])
+        title = f"batch {batches[a]:.0f} \u2192 {batches[b]:.0f}"
+        counts = _moves(bins[a][again], bins[b][again], NUM_SCORE_BINS)
+        moves.append(Transition(title, labels, counts))
+    return moves
 
 
 def refresh_transitions(groups: Groups) -> list[Transition]:
@@ -298,6 +313,12 @@ def visits(groups: Groups, num_pool: int) -> dict[str, Any]:
         "groups": int(counts.sum()),
         "most": int(counts.max()),
     }
+
+
+def _measured(groups: Groups, after: float, until: float, num_pool: int) -> NDArray[np.int64]:
+    """Return positions of prompts with a group in a batch after `after`, up to `until`."""
+    found = np.unique(groups.index[(groups.batch > after) & (groups.batch <= until)])
+    return found[found < num_pool]
 
 
 def _rates_at(groups: Groups, chosen: NDArray[np.bool_]) -> dict[int, float]:

@@ -169,7 +169,7 @@ def _pool_content(
     return {
         "difficulty": difficulty_histogram([found for _, _, found in groups]),
         "scores": score_histograms(snapshots),
-        "score_moves": score_transitions(snapshots),
+        "score_moves": score_transitions(snapshots, own) if own is not None else [],
         "refresh_moves": refresh_transitions(own) if own is not None else [],
         "visit_moves": visited,
         "drawn": _drawn(pool, groups),

@@ -250,7 +250,7 @@ class ScoreSnapshots(TrainerCallback):  # type: ignore[misc]
         self._steps.append(state.global_step)
         self._scores.append(now)
         steps = np.array(self._steps)
-        batches = steps // self._updates_per_batch
+        batches = (steps - 1) // self._updates_per_batch  # the last whose rollouts count, from 0
         with writing(self._path) as file:
             np.savez_compressed(file, step=steps, batch=batches, vps=np.stack(self._scores))
 
