@@ -14,6 +14,11 @@ import numpy as np
 import pytest
 
 from vasari.core.errors import ConfigError, StateError
+from vasari.core.records import Prompt
+from vasari.data.prompt_file import write_prompts
+from vasari.run.prompts import SPLITS
+from vasari.run.recipe import parse_recipe
+from vasari.run.together import open_together
 from vasari.train import agreement
 from vasari.train.agreement import (
     compare_clocks,
@@ -158,3 +163,30 @@ def test_the_main_one_is_first():
     order: list[int] = []
     assert in_both(lambda of: of.main_first(lambda: order.append(of.rank) or of.rank)) == [0, 1]
     assert order == [0, 1]
+
+
+@pytest.mark.parametrize("files", [("train",), ("train", "cold_start"), ("train", "test")])
+def test_a_first_start_from_files_is_the_same_in_both(files, tmp_path):
+    """The first process splits the files, the others read what it wrote."""
+    for name in files:
+        prompts = [Prompt(id=f"{name}{n}", question=f"{n}?", answer=str(n)) for n in range(8)]
+        write_prompts(tmp_path / f"{name}.parquet", prompts)
+    recipe = parse_recipe(
+        {
+            "name": "two",
+            "prompts": {"files": {name: f"{name}.parquet" for name in files}},
+            "model": {"path": "vasari:tiny-base"},
+        },
+        where="two.yaml",
+    )
+
+    def opened(of: Processes) -> Any:
+        return open_together(of, recipe, tmp_path / "run", recipe_folder=tmp_path, options={})[1]
+
+    for _ in ("a first start", "a second one"):
+        one, other = in_both(opened)
+        assert not isinstance(one, Exception), one
+        assert list(one) == list(other) == [name for name in SPLITS if name in one]
+        assert [[p.id for p in of] for of in one.values()] == [
+            [p.id for p in of] for of in other.values()
+        ]

@@ -21,7 +21,10 @@ SPLITS = ("cold_start", "train", "validation", "test", "test_held_out_style")
 
 
 def prepare_prompts(recipe: Recipe, run: RunDir, *, recipe_folder: Path) -> dict[str, list[Prompt]]:
-    """Return the prompts of each split: made and saved by the first call, read by later calls."""
+    """Return the prompts of each split: made and saved by the first call, read by later calls.
+
+    Splits come in the order of `SPLITS` whoever made them.
+    """
     if (run.prompts / "train.parquet").exists():
         return {
             split: read_prompts(run.prompts / f"{split}.parquet")
@@ -40,7 +43,7 @@ def prepare_prompts(recipe: Recipe, run: RunDir, *, recipe_folder: Path) -> dict
         for split in sorted(splits, key=lambda name: name == "train"):
             write_prompts(run.prompts / f"{split}.parquet", splits[split])
         facts["num_prompts"] = {name: len(prompts) for name, prompts in splits.items()}
-    return splits
+    return {split: splits[split] for split in SPLITS if split in splits}
 
 
 def generate(tasks: TaskPrompts, *, seed: int, tell: Tell) -> dict[str, list[Prompt]]:

@@ -55,7 +55,10 @@ def open_together(
         lambda: prepare_prompts(recipe, run, recipe_folder=recipe_folder)
     )
     if processes.many:
-        for split, own in prompts.items():
+        advice = "give every machine the same data"
+        require_same(processes, {"prompts": sorted(prompts)}, advice=advice)
+        # One exchange a split: all processes must come to them in one order.
+        for split, own in sorted(prompts.items()):
             require_same_rows(processes, split, [p.id for p in own], prompt_contents(own))
     return run, prompts
 
