@@ -24,6 +24,8 @@ from vasari.train.settings import GrpoSettings
 
 TEMPERATURE = 0.8
 CLOSE = {"atol": 1e-4, "rtol": 0.0}
+ROUNDS_BY_PADDING = {"qwen3_5": {"atol": 5e-4, "rtol": 0.0}}
+"""Of linear attention over a padded batch, in float32; `checks/double.py` compares it in float64."""
 LORA = {"rank": 2, "alpha": 8}
 SCALES = {"qwen3_5": 1.5}
 """Factors of an untrained model's weights, so that what it says depends on its images; of one with
@@ -230,13 +232,14 @@ def pairs():
 @pytest.mark.parametrize("training", pairs(), indirect=True)
 def test_log_probabilities_are_those_of_a_plain_forward_pass(training):
     policy = Plain(training.folder, training.prompts, merged(training.trainer.model))
+    close = ROUNDS_BY_PADDING.get(training.folder.name, CLOSE)
     assert training.in_the_loss
     for prompt, ids, found in training.in_the_loss + training.in_the_batch("old_per_token_logps"):
-        torch.testing.assert_close(found, policy.log_probabilities(prompt, ids), **CLOSE)
+        torch.testing.assert_close(found, policy.log_probabilities(prompt, ids), **close)
     if training.trainer.beta:
         start = Plain(training.folder, training.prompts)
         for prompt, ids, found in training.in_the_batch("ref_per_token_logps"):
-            torch.testing.assert_close(found, start.log_probabilities(prompt, ids), **CLOSE)
+            torch.testing.assert_close(found, start.log_probabilities(prompt, ids), **close)
 
 
 @pytest.mark.parametrize("name", IMAGE_FAMILIES)
