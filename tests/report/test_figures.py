@@ -11,7 +11,7 @@ from vasari.report.figures import (
     score_transitions,
     visit_transition,
 )
-from vasari.report.inputs import Groups
+from vasari.report.inputs import Groups, Run, read_snapshots
 
 NAN = float("nan")
 
@@ -130,6 +130,17 @@ def test_a_score_that_nothing_measured_again_is_no_score_that_stayed():
         (4, 2, "refresh", [0, 1]),
         (5, 3, "refresh", [0, 1]),  # after the last one
         (4, 9, "train", [0, 1]),  # not in the pool of the snapshots
+        (3, 3, "train", [NAN, NAN]),  # no verdict, so that its score is the old one
     ]
     (move,) = score_transitions(snapshots, groups(rows))
     assert move.num_prompts == 2
+
+
+@pytest.mark.parametrize(("updates", "steps"), [(1, [1, 3]), (2, [1, 5])])
+def test_old_snapshots_are_of_the_batch_before_the_one_that_they_name(updates, steps, tmp_path):
+    run = Run(tmp_path, settings={"recipe": {"grpo": {"updates_per_batch": updates}}})
+    path = run.place.rl("vas")
+    path.mkdir(parents=True)
+    stored = {"step": steps, "batch": np.array(steps) // updates, "vps": np.zeros((2, 3))}
+    np.savez(path / "scores.npz", **stored)
+    assert read_snapshots(run, "vas")["batch"].tolist() == [0, 2]

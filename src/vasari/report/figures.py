@@ -189,8 +189,9 @@ def score_transitions(
 ) -> list[Transition]:
     """Count how many prompts moved between promotion-score bins, over up to four snapshots.
 
-    Only prompts with rollouts between two snapshots count. The score of any other is what it was
-    whether or not the model would earn it again, and would look like a score that stays.
+    Only prompts with verifiable rollouts between two snapshots count. The measured score of any
+    other is what it was whether or not the model would earn it again, and would look like a score
+    that stays; where scores are beliefs, they move with other prompts' rollouts too.
 
     Args:
         snapshots: `batch` [snapshots] and `vps` [snapshots, prompts].
@@ -316,8 +317,9 @@ def visits(groups: Groups, num_pool: int) -> dict[str, Any]:
 
 
 def _measured(groups: Groups, after: float, until: float, num_pool: int) -> NDArray[np.int64]:
-    """Return positions of prompts with a group in a batch after `after`, up to `until`."""
-    found = np.unique(groups.index[(groups.batch > after) & (groups.batch <= until)])
+    """Return positions of prompts with a verdict in a batch after `after`, up to `until`."""
+    seen = (groups.batch > after) & (groups.batch <= until) & ~np.isnan(groups.pass_rate)
+    found = np.unique(groups.index[seen])
     return found[found < num_pool]
 
 

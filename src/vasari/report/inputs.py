@@ -206,19 +206,22 @@ def read_arm_groups(run: Run, arm: str) -> Groups | None:
 def read_snapshots(run: Run, arm: str) -> Mapping[str, NDArray[np.float64]]:
     """Read a training run's promotion scores over time; empty if `scores.npz` is missing or bad.
 
-    The arrays are `batch` [snapshots] and `vps` [snapshots, prompts].
+    The arrays are `batch` [snapshots], the last one whose rollouts the scores know, counted from 0
+    as in the stored groups, and `vps` [snapshots, prompts].
     """
     path = run.place.rl(arm) / "scores.npz"
     arrays: dict[str, NDArray[np.float64]] = {}
     if path.is_file():
         with run.reading(path):
-            arrays = _snapshots(path)
+            arrays = _snapshots(path, number(dig(run.recipe, "grpo", "updates_per_batch")))
     return arrays
 
 
-def _snapshots(path: Path) -> dict[str, NDArray[np.float64]]:
+def _snapshots(path: Path, updates_per_batch: float | None) -> dict[str, NDArray[np.float64]]:
     with np.load(path, allow_pickle=False) as file:
         batch, vps = (np.asarray(file[name], dtype=np.float64) for name in ("batch", "vps"))
+        if updates_per_batch and "step" in file:  # old files name the batch after it
+            batch = (np.asarray(file["step"], dtype=np.float64) - 1) // updates_per_batch
     if vps.ndim != 2 or batch.shape != vps.shape[:1]:
         raise DataError(f"batch {batch.shape} and vps {vps.shape} do not fit each other")
     return {"batch": batch, "vps": vps}
