@@ -144,3 +144,16 @@ def test_old_snapshots_are_of_the_batch_before_the_one_that_they_name(updates, s
     stored = {"step": steps, "batch": np.array(steps) // updates, "vps": np.zeros((2, 3))}
     np.savez(path / "scores.npz", **stored)
     assert read_snapshots(run, "vas")["batch"].tolist() == [0, 2]
+
+
+def test_difficulty_is_of_the_first_batches_of_whichever_arm_saw_a_prompt_first():
+    late = [(batch, batch, "train", [1, 1]) for batch in range(1, 400)]
+    early = [(0, index, "train", [0, 0]) for index in range(200)]
+    svg, _, counted = difficulty_histogram([groups(late), groups(early)])
+    assert counted == 200
+    assert "100% never solved, 0% always" in svg
+
+
+def test_refreshes_that_share_no_prompt_are_no_transition():
+    rows = [(0, 0, "refresh", [0, 1]), (4, 1, "refresh", [0, 1]), (8, 0, "refresh", [1, 1])]
+    assert refresh_transitions(groups(rows)) == []

@@ -7,6 +7,7 @@ import pytest
 from vasari.core.files import write_json
 from vasari.evaluate.rollouts import ROLLOUT_SCHEMA
 from vasari.report import write_report, write_summary
+from vasari.report.taught import _scores
 
 # Level, then the verdicts of four rollouts and of the greedy one, by model.
 VERDICTS = {
@@ -90,3 +91,8 @@ def test_the_page_shows_the_gain_on_untaught_levels(make_run):
     page = write_report(make_run(["easy"])).read_text()
     assert "Levels that the cold start was not taught: hard" in page
     assert "25.0 → 50.0, +25.0 points" in page
+
+
+def test_pass_at_k_has_one_k_however_many_rollouts_a_model_has():
+    found = _scores({"a": {"verdicts": [1.0] + [0.0] * 15}}, {}, k=4)
+    assert found["pass_at"]["a"] == pytest.approx(4 / 16)  # the one right rollout is among four

@@ -102,3 +102,31 @@ def test_the_first_group_of_each_prompt_counts_whatever_it_was_for(tmp_path):
 def test_an_arm_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="holds no groups of arm 'vas'; there are: uniform"):
         advise_on(made_run(tmp_path, telling=True), arm="vas")
+
+
+def test_a_policy_that_improves_is_neither_a_spread_of_prompts_nor_what_features_tell(tmp_path):
+    rng = np.random.default_rng(0)
+    prompts = [Prompt(id=f"p{i}", question="What is it?", answer="1") for i in range(640)]
+    write_prompts(tmp_path / "prompts" / "train.parquet", prompts)
+    grpo = {"steps": 80, "updates_per_batch": 1, "prompts_per_batch": 8}
+    (tmp_path / "settings.json").write_text(json.dumps({"recipe": {"grpo": grpo}}))
+    for batch in range(80):
+        rate = np.interp(batch, [0, 24, 40, 80], [0.15, 0.15, 0.9, 0.95])  # of all prompts
+        rows = [
+            {
+                "batch": batch,
+                "prompt_index": index,
+                "prompt_id": f"p{index}",
+                "purpose": "train",
+                "rewards": (verdicts := (rng.random(8) < rate).astype(float)).tolist(),
+                "verdicts": verdicts.tolist(),
+                "confidence": None,
+            }
+            for index in range(8 * batch, 8 * batch + 8)
+        ]
+        write_groups(tmp_path / "rl" / "uniform" / "groups", batch, "train", rows)
+    found = advise_on(tmp_path)
+    assert found.num_prompts_seen == 192
+    assert found.pass_rate == pytest.approx(0.15, abs=0.03)
+    assert abs(found.saved) < 0.02
+    assert found.sampler == "uniform"

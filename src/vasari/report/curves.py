@@ -55,7 +55,9 @@ MEASURES: tuple[Measure, ...] = (
         "groups whose rewards are all equal: no gradient",
         share=True,
     ),
-    Measure("entropy", "Entropy", "nats a token; near 0 the policy no longer explores"),
+    Measure(
+        "entropy", "Entropy", "nats a token of what is trained on; near 0 it no longer explores"
+    ),
 )
 """Panels of figure 2 beside validation accuracy."""
 

@@ -22,6 +22,9 @@ from vasari.report.plot import CARD, INK, QUIET, SERIES, drawing, to_svg
 MAX_SNAPSHOTS = 6
 """Histograms of scores in one picture."""
 
+FIRST_PROMPTS = 192
+"""Prompts whose first groups show a pool's difficulty; the batch that has the last counts whole."""
+
 NUM_SCORE_BINS = 4
 """Equally wide bins of the promotion score, between which prompts move."""
 
@@ -73,19 +76,24 @@ def difficulty_histogram(groups: Sequence[Groups]) -> tuple[Markup, float, int] 
     drawing without replacement, exactly, so that the bars can be compared.
 
     Args:
-        groups: Of each arm; a prompt's first scored group counts, `refresh` before `train`.
+        groups: Of each arm; a prompt's first scored group counts, `refresh` before `train`, of
+            the earliest batches that hold `FIRST_PROMPTS` prompts: later ones see a policy that
+            moved on.
     """
+    order = sorted(
+        (int(found.batch[place]), str(found.purpose[place]) != "refresh", number, place)
+        for number, found in enumerate(groups)
+        for place in range(len(found))
+    )
     first: dict[int, list[float]] = {}
-    for found in groups:
-        # A refresh scores all prompts with the policy before training; a training group sees a
-        # policy that moved on.
-        order = sorted(
-            range(len(found)), key=lambda i: (found.purpose[i] != "refresh", found.batch[i])
-        )
-        for place in order:
-            seen = [value for value in found.verdicts[place] if not math.isnan(value)]
-            if seen:
-                first.setdefault(int(found.index[place]), seen)
+    last = -1
+    for batch, _, number, place in order:
+        if len(first) >= FIRST_PROMPTS and batch > last:
+            break
+        seen = [value for value in groups[number].verdicts[place] if not math.isnan(value)]
+        if seen:
+            first.setdefault(int(groups[number].index[place]), seen)
+            last = batch
     if not first:
         return None
     sizes = Counter(len(seen) for seen in first.values())
@@ -227,7 +235,9 @@ def refresh_transitions(groups: Groups) -> list[Transition]:
         for pair in pairs
         for batch in pair
     }
-    return [_rate_moves(f"batch {a} \u2192 {b}", looks[a], looks[b]) for a, b in pairs]
+    moves = [_rate_moves(f"batch {a} \u2192 {b}", looks[a], looks[b]) for a, b in pairs]
+    # Where a refresh takes the oldest scores, the next one takes others.
+    return [move for move in moves if move.num_prompts]
 
 
 def visit_transition(groups: Groups) -> Transition | None:

@@ -73,7 +73,7 @@ def _part(
     run: Run, final: str | None, taught: frozenset[str], *, is_taught: bool
 ) -> dict[str, Any]:
     """Return the scores of one part of the test prompts."""
-    scores: dict[str, Scores] = {}
+    rows_of: dict[str, dict[str, dict[str, Any]]] = {}
     levels: set[str] = set()
     num_rollouts: list[int] = []
     for model in ("base", "cold_start", *run.arm_names):
@@ -85,10 +85,12 @@ def _part(
             }
             for decoding in ("sampled", "greedy")
         }
-        scores[model] = _scores(**kept)
+        rows_of[model] = kept
         levels |= {row["difficulty"] for rows in kept.values() for row in rows.values()}
         num_rollouts += [len(row["verdicts"]) for row in kept["sampled"].values()]
-    found: dict[str, Any] = {"levels": sorted(levels), "k": min(num_rollouts, default=None)}
+    k = min(num_rollouts, default=None)  # one k for all models, or their pass@k would not compare
+    scores = {model: _scores(**kept, k=k) for model, kept in rows_of.items()}
+    found: dict[str, Any] = {"levels": sorted(levels), "k": k}
     for measure in MEASURES:
         means = {model: _mean(one[measure]) for model, one in scores.items()}
         found[measure] = {
@@ -108,13 +110,12 @@ def _part(
     return found
 
 
-def _scores(sampled: Mapping[str, Any], greedy: Mapping[str, Any]) -> Scores:
+def _scores(sampled: Mapping[str, Any], greedy: Mapping[str, Any], k: int | None) -> Scores:
     return {
         "accuracy": {key: solved_share(row["verdicts"]) for key, row in sampled.items()},
         "greedy": {key: solved_share(row["verdicts"]) for key, row in greedy.items()},
         "pass_at": {
-            key: float(pass_at_k([row["verdicts"]], len(row["verdicts"]))[0])
-            for key, row in sampled.items()
+            key: float(pass_at_k([row["verdicts"]], k or 1)[0]) for key, row in sampled.items()
         },
     }
 

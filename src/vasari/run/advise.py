@@ -25,6 +25,8 @@ from vasari.train.group_file import read_groups as read_run_groups
 
 _BATCH = 64
 """First groups that are predicted together, from those before them."""
+_FIRST_PROMPTS = 192
+"""Prompts whose first groups tell pass rates; the batch that has the last of them counts whole."""
 
 
 def advise_on(
@@ -101,16 +103,22 @@ def _of_run(folder: Path) -> dict[str, Any]:
     """Return what a training's groups and its run tell: first verdicts, sizes, coherence, features.
 
     A prompt's first group counts whatever it was for: refused and screened groups are of the pool
-    as much as those that trained.
+    as much as those that trained. Pass rates are those of the first batches alone: the policy
+    moves, and groups of a whole training would be of as many policies.
     """
     rows = read_run_groups(
         folder, ["batch", "purpose", "prompt_index", "rewards", "verdicts", "confidence"]
     ).to_pylist()
     groups = [_outcome(row) for row in rows]
     first: dict[int, GroupOutcome] = {}
-    for group in groups:
+    batches: dict[int, int] = {}
+    for row, group in zip(rows, groups, strict=True):
         first.setdefault(group.index, group)
-    found: dict[str, Any] = {"verdicts": [group.verdicts for group in first.values()]}
+        batches.setdefault(group.index, row["batch"])
+    last = sorted(batches.values())[:_FIRST_PROMPTS][-1]
+    found: dict[str, Any] = {
+        "verdicts": [group.verdicts for at, group in first.items() if batches[at] <= last]
+    }
     trained = [group.num_rollouts for group in groups if group.purpose == "train"]
     if trained:
         found["group_size"] = max(2, int(np.median(trained)))
@@ -132,23 +140,27 @@ def _of_run(folder: Path) -> dict[str, Any]:
 
 
 def _saved_by_features(first: Sequence[GroupOutcome], num_prompts: int, features: Any) -> float:
-    """Return the share of a constant's log loss that a belief with features saves.
+    """Return the share of log loss that features save a belief, of that of one without features.
 
     Each part of the prompts' first groups is predicted before it is learnt from; the first quarter
-    is only learnt from.
+    is only learnt from. Both beliefs follow the policy, which gets better in between.
     """
+    ours, without = (_log_loss(first, num_prompts, given) for given in (features, None))
+    return 1.0 - ours / without
+
+
+def _log_loss(first: Sequence[GroupOutcome], num_prompts: int, features: Any) -> float:
+    """Return the mean log loss of a belief on the prompts' first groups; nan without any."""
     sampler = make_sampler("weighted_passes", num_prompts=num_prompts, seed=0, features=features)
-    losses: list[tuple[float, float, int]] = []
+    losses: list[tuple[float, int]] = []
     for start in range(0, len(first), _BATCH):
         part = first[start : start + _BATCH]
         sampler.due(start // _BATCH)
         sampler.observe(part)
         if 4 * start >= len(first):
-            metrics = sampler.metrics()
-            pair = metrics["sampler/log_loss"], metrics["sampler/log_loss_constant"]
-            losses.append((*pair, len(part)))
-    ours, constant, num = np.array(losses or [(math.nan, math.nan, 1)]).T
-    return float(1.0 - (ours @ num) / (constant @ num))
+            losses.append((sampler.metrics()["sampler/log_loss"], len(part)))
+    loss, num = np.array(losses or [(math.nan, 1)]).T
+    return float(loss @ num / num.sum())
 
 
 def _outcome(row: dict[str, Any]) -> GroupOutcome:

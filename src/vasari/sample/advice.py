@@ -59,7 +59,7 @@ class Advice:
     """Mean coherence of mixed groups (do verdicts follow the policy's confidence); nan: not
     known."""
     saved: float
-    """Share of a constant's log loss that features save on prompts never seen; nan: not known."""
+    """Share of a belief's log loss on prompts never seen that features save it; nan: not known."""
     sampler: str
     """The sampler to take."""
     reasons: tuple[str, ...]
@@ -83,7 +83,7 @@ def advise(
         group_size: Rollouts of a training group, at least 2.
         passes: Planned passes over the pool under uniform sampling, above 0.
         coherence: Mean coherence of the mixed groups, nan if not known.
-        saved: Share of a constant's log loss that features save on prompts never seen, or nan.
+        saved: Share of a belief's log loss on prompts never seen that features save it, or nan.
 
     Raises:
         DataError: No prompt has two verifiable rollouts, or `passes` is not above 0.
