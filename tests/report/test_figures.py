@@ -136,7 +136,7 @@ def test_a_score_that_nothing_measured_again_is_no_score_that_stayed():
     assert move.num_prompts == 2
 
 
-@pytest.mark.parametrize(("updates", "steps"), [(1, [1, 3]), (2, [1, 5])])
+@pytest.mark.parametrize(("updates", "steps"), [(1, [1, 3]), (2, [2, 6])])
 def test_old_snapshots_are_of_the_batch_before_the_one_that_they_name(updates, steps, tmp_path):
     run = Run(tmp_path, settings={"recipe": {"grpo": {"updates_per_batch": updates}}})
     path = run.place.rl("vas")

@@ -18,12 +18,10 @@ from vasari.core.records import Prompt
 from vasari.data.tasks.difficulty import DYNAMATH_PASS_RATES, shape_distance
 from vasari.report.inputs import Groups, shown
 from vasari.report.plot import CARD, INK, QUIET, SERIES, drawing, to_svg
+from vasari.run.advise import FIRST_PROMPTS
 
 MAX_SNAPSHOTS = 6
 """Histograms of scores in one picture."""
-
-FIRST_PROMPTS = 192
-"""Prompts whose first groups show a pool's difficulty; the batch that has the last counts whole."""
 
 NUM_SCORE_BINS = 4
 """Equally wide bins of the promotion score, between which prompts move."""

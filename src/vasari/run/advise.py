@@ -25,7 +25,7 @@ from vasari.train.group_file import read_groups as read_run_groups
 
 _BATCH = 64
 """First groups that are predicted together, from those before them."""
-_FIRST_PROMPTS = 192
+FIRST_PROMPTS = 192
 """Prompts whose first groups tell pass rates; the batch that has the last of them counts whole."""
 
 
@@ -115,7 +115,7 @@ def _of_run(folder: Path) -> dict[str, Any]:
     for row, group in zip(rows, groups, strict=True):
         first.setdefault(group.index, group)
         batches.setdefault(group.index, row["batch"])
-    last = sorted(batches.values())[:_FIRST_PROMPTS][-1]
+    last = max(sorted(batches.values())[:FIRST_PROMPTS], default=-1)
     found: dict[str, Any] = {
         "verdicts": [group.verdicts for at, group in first.items() if batches[at] <= last]
     }
